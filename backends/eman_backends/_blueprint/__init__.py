@@ -1,0 +1,21 @@
+"""The plugin: its name, its YANG module, and how a backend is made of settings."""
+
+from __future__ import annotations
+
+from eman_netconf.backend import Backend, Context, Misconfigured, Plugin, Settings
+
+from .backend import Blueprint
+
+
+def build(settings: Settings, context: Context) -> Backend:
+    """A backend for one clamp. Raises Misconfigured; does no I/O."""
+    address = settings.get("address")
+    if not isinstance(address, str) or not address:
+        raise Misconfigured("the address of the device is missing: set blueprint/address")
+    port = settings.get("port", 7000)
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise Misconfigured(f"{port!r} is not a port: set blueprint/port to a number from 1 to 65535")
+    return Blueprint(address, port, context)
+
+
+PLUGIN = Plugin(name="blueprint", module="eman-backend-blueprint", build=build)

@@ -1,0 +1,99 @@
+"""One device that speaks SNMP: its life, its passes, its commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refused, Supply, Unavailable
+
+from .client import Client
+from .readings import Plan, readings
+from .settings import Target
+from .survey import choose, survey
+from .tables import GENERIC, Table, names
+
+SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+DOUBTS = 5  # attempts to open, one after the other, at which a device must look like less before that is believed
+
+
+class Snmp:
+    """A way to one device, read as its tables tell."""
+
+    def __init__(self, target: Target, tables: Mapping[str, Table], context: Context, *, fast: bool = True) -> None:
+        self._target = target
+        self._tables = tables
+        self._context = context
+        self._client = Client(target, context.random, context.log, fast=fast)
+        self._plan: Plan | None = None
+        self._read_as: tuple[Table, ...] = ()
+        self._doubts = 0
+        self._said = ""
+
+    async def open(self) -> Inventory:
+        """Find out what the device is and has. Raises Unavailable."""
+        await self.close()
+        try:
+            await self._client.open()
+            tables = await choose(self._client, self._tables, self._target.tables)
+            self._recognise(tables)
+            inventory, plan = await survey(self._client, tables, self._tables[GENERIC], self._context.name)
+        except BaseException:  # nothing stays open of an attempt that failed or was given up
+            self._client.close()
+            raise
+        self._client.rest()
+        self._plan = plan
+        self._read_as = tables
+        self._doubts = 0
+        self._tell(tables)
+        return inventory
+
+    async def read(self) -> Pass:
+        """One pass over everything the plan names. Raises Unavailable."""
+        plan = self._plan
+        if plan is None:
+            raise Unavailable(f"{self._target} is not open")
+        values = await self._client.get(plan.oids or [SYS_UP_TIME])
+        if not values:
+            raise Unavailable(f"{self._target} answers, but tells none of its values any more")
+        at = self._context.clock().wall
+        made: list[Reading] = []
+        missing: dict[Point, str] = {}
+        for part in plan.parts:
+            told = readings(part, values, at)
+            made += told.readings
+            missing |= told.missing
+            await asyncio.sleep(0)
+        return Pass(tuple(made), missing)
+
+    async def switch_supply(self, point: Point, supply: Supply) -> None:
+        """Write the command. Raises Refused, Unavailable, OutcomeUnknown."""
+        if self._plan is None:
+            raise Unavailable(f"{self._target} is not open")
+        switch = self._plan.switches.get(point)
+        if switch is None:
+            raise Refused(f"{point.interface or 'this'} of {self._context.name} cannot be switched")
+        if supply not in {Supply.ON, Supply.OFF}:
+            raise Refused(f"supply can be switched on or off, not {supply}")
+        await self._client.set(switch.oid, switch.on if supply is Supply.ON else switch.off)
+
+    async def close(self) -> None:
+        """Let go of everything; safe at any time and twice."""
+        self._plan = None
+        self._client.close()
+
+    def _recognise(self, tables: tuple[Table, ...]) -> None:
+        """A device that starts may answer before its tables are there. Raises Unavailable while that may be so."""
+        gone = [table for table in self._read_as if table not in tables]
+        if gone and self._doubts < DOUBTS:
+            self._doubts += 1
+            raise Unavailable(
+                f"{self._target} was read as {names(gone)}, and shows nothing of that now; it may be starting"
+            )
+
+    def _tell(self, tables: tuple[Table, ...]) -> None:
+        """Log as what the device is read, whenever that changes."""
+        said = f"is read as {names(tables)}" if tables else "fits no table, so only its name is shown; set snmp/table"
+        if said != self._said:
+            self._said = said
+            self._context.log.info("%s %s", self._target, said)

@@ -1,0 +1,102 @@
+"""The fast path: GET by gufo-snmp, where it is installed and the device needs nothing special."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from .complete import Oid, Value
+from .settings import Community, Target, User
+from .usm import master_key
+
+try:
+    from gufo.snmp import SnmpVersion
+    from gufo.snmp import user as keys
+    from gufo.snmp.aio import SnmpSession
+
+    INSTALLED = True
+except ImportError:  # the extra "fast" is not installed
+    INSTALLED = False
+
+_AUTH = {
+    "md5": "Md5Key",
+    "sha1": "Sha1Key",
+    "sha224": "Sha224Key",
+    "sha256": "Sha256Key",
+    "sha384": "Sha384Key",
+    "sha512": "Sha512Key",
+}
+_PRIV = {"des": "DesKey", "aes128": "Aes128Key", "aes192": "Aes192Key", "aes256": "Aes256Key"}
+
+
+class UnusableError(Exception):
+    """The fast path did not get an answer it understands."""
+
+
+def suits(target: Target) -> bool:
+    """Whether the fast path can speak to the device at all; it knows no contexts."""
+    return INSTALLED and not (isinstance(target.credentials, User) and target.credentials.context)
+
+
+class Fast:
+    """A way to one device. Its socket lives until nobody holds the session any more."""
+
+    def __init__(self, target: Target, address: str) -> None:
+        self._target = target
+        self._address = address
+        self._session: Any = None
+
+    async def get(self, names: Sequence[Oid], wait: float) -> dict[Oid, Value]:
+        """The values the device gave. Raises TimeoutError, UnusableError.
+
+        What is missing was left out by the device, or the device answered with an error: the library does not tell.
+        """
+        try:
+            if self._session is None:
+                self._session = await self._begin(wait)
+            values = await self._session.get_many(names)
+        except (TimeoutError, OSError, asyncio.CancelledError):
+            self._forget_engine()
+            raise
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic in the library's Rust is no Exception
+            self.close()
+            raise UnusableError(f"{type(error).__name__}: {error}") from None
+        return {name: values[name] for name in names if isinstance(values.get(name), int | bytes | str)}
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._session = None
+
+    def _forget_engine(self) -> None:
+        if isinstance(self._target.credentials, User):
+            self.close()  # the time of the device may have changed, and only a new session asks for it
+
+    async def _begin(self, wait: float) -> Any:
+        credentials = self._target.credentials
+        if isinstance(credentials, Community):
+            return SnmpSession(
+                self._address, self._target.port, community=credentials.name, version=SnmpVersion.v2c, timeout=wait
+            )
+        session = SnmpSession(
+            self._address,
+            self._target.port,
+            user=_user(credentials),
+            engine_id=credentials.engine,
+            version=SnmpVersion.v3,
+            timeout=wait,
+        )
+        await session.refresh()
+        return session
+
+
+def _user(user: User) -> Any:
+    """The user with stretched keys, which the complete path has computed and kept before."""
+    auth = priv = None
+    if user.auth and user.auth_key:
+        auth = getattr(keys, _AUTH[user.auth])(master_key(user.auth, user.auth_key), keys.KeyType.Master)
+        if user.priv and user.priv_key:
+            priv = getattr(keys, _PRIV[user.priv])(master_key(user.auth, user.priv_key), keys.KeyType.Master)
+    return keys.User(user.name, auth_key=auth, priv_key=priv)

@@ -1,0 +1,137 @@
+"""From what a device answered to readings: pure functions over the cells of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from eman_netconf.backend import Pass, Point, Quantity, Reading
+
+from .complete import Oid, Value
+from .tables import PHASED, Condition, Rule, Switch, Whole, Word, instance
+
+Known = Decimal | Word
+AT_ONCE = 500  # cells that are worked on before others on the loop have their turn
+
+
+class Cell(NamedTuple):
+    """One rule at one point; ``oids`` are the instances of what the rule needs, in the rule's order."""
+
+    point: Point
+    rule: Rule
+    oids: tuple[Oid, ...]
+    phase: int | None = None
+
+
+def cell(point: Point, rule: Rule, row: str = "", phase: int | None = None) -> Cell:
+    """A rule at a point, of the row with this index."""
+    return Cell(point, rule, tuple(instance(oid, row) for oid in rule.needs), phase)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass asks for, and what becomes of it. All cells of a point are in the same part."""
+
+    cells: tuple[Cell, ...] = ()
+    switches: Mapping[Point, Switch] = field(default_factory=dict)
+    oids: tuple[Oid, ...] = field(init=False)  # everything to be asked for, once each
+    parts: tuple[tuple[Cell, ...], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "oids", tuple(dict.fromkeys(oid for one in self.cells for oid in one.oids)))
+        points: dict[Point, list[Cell]] = {}
+        for one in self.cells:
+            points.setdefault(one.point, []).append(one)
+        parts: list[list[Cell]] = [[]]
+        for cells in points.values():
+            if len(parts[-1]) + len(cells) > AT_ONCE:
+                parts.append([])
+            parts[-1] += cells
+        object.__setattr__(self, "parts", tuple(tuple(part) for part in parts))
+
+
+def number(value: Value | None) -> int | None:
+    """A number as the device gave it; some give numbers as text."""
+    if isinstance(value, bytes):
+        try:
+            return int(value.decode("ascii"))
+        except ValueError:
+            return None
+    return value if isinstance(value, int) else None
+
+
+def readings(cells: Sequence[Cell], values: Mapping[Oid, Value], at: float) -> Pass:
+    """The pass that these values make. A point of which nothing came is missing."""
+    found: dict[tuple[Point, Quantity], list[tuple[Cell, Known | None]]] = {}
+    heard: set[Point] = set()
+    for one in cells:
+        told = {need: values[oid] for need, oid in zip(one.rule.needs, one.oids, strict=True) if oid in values}
+        found.setdefault((one.point, one.rule.quantity), []).append((one, _value(one.rule, told) if told else None))
+        if told:
+            heard.add(one.point)
+    made = [
+        Reading(point, quantity, value, at, phase=phase, method=rule.method, accuracy=rule.accuracy)
+        for (point, quantity), same in found.items()
+        for phase, value, rule in _together(same)
+    ]
+    points = dict.fromkeys(one.point for one in cells)
+    missing = {point: "the device does not answer for it any more" for point in points if point not in heard}
+    return Pass(tuple(made), missing)
+
+
+def _together(cells: list[tuple[Cell, Known | None]]) -> Iterable[tuple[int | None, Known, Rule]]:
+    """The values of one quantity at one point, by phase, and what they make as a whole."""
+    rule = cells[0][0].rule
+    if len(cells) == 1:
+        if (value := cells[0][1]) is not None:
+            yield None, value, rule
+        return
+    by_phase: dict[int | None, Known | None] = {}
+    for one, value in cells:
+        by_phase.setdefault(one.phase, value)
+    if rule.whole is None:
+        alone = len(by_phase) == 1
+        for phase, value in by_phase.items():
+            if value is not None:
+                yield (None if alone else phase), value, rule
+        return
+    if rule.quantity in PHASED and None not in by_phase:
+        for phase, value in by_phase.items():
+            if value is not None:
+                yield phase, value, rule
+    whole = _whole(rule.whole, [value for _, value in cells])
+    if whole is not None:
+        yield None, whole, rule
+
+
+def _whole(how: Whole, values: list[Known | None]) -> Known | None:
+    if how is Whole.FIRST:
+        return next((value for value in values if value is not None), None)
+    numbers = [value for value in values if isinstance(value, Decimal)]
+    if len(numbers) < len(values):
+        return None  # a part is not known, so the whole is not
+    total = sum(numbers, Decimal(0))
+    return total if how is Whole.SUM else (total / len(numbers)).quantize(Decimal("0.001"))
+
+
+def _value(rule: Rule, told: Mapping[Oid, Value]) -> Known | None:
+    if rule.oid is None:
+        return next((case.value for case in rule.cases if _holds(case.condition, told)), None)
+    raw = number(told.get(rule.oid))
+    if raw is None or raw in rule.absent:
+        return None
+    if raw == 0 and rule.zero_when is not None and not _holds(rule.zero_when, told):
+        return None
+    value = raw * rule.scale + 0  # no negative zero
+    if rule.negative_when is not None:
+        value = abs(value) if not _holds(rule.negative_when, told) else -abs(value)
+    if rule.between is not None and not rule.between[0] <= value <= rule.between[1]:
+        return None
+    return value
+
+
+def _holds(condition: Condition, told: Mapping[Oid, Value]) -> bool:
+    value = number(told.get(condition.oid))
+    return value is not None and condition.holds(value)

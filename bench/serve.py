@@ -1,0 +1,68 @@
+"""The server under measurement, in a process of its own: a Daemon on a generated site; commands come on stdin.
+
+    python -m bench.serve FOLDER ENTITIES PUBLIC-KEY POLL-INTERVAL
+
+prints ``ready HOST PORT`` when it answers and ``settled`` when all backends were read once. The line ``read``
+on stdin has all of them read again, told by another ``settled``; the end of stdin stops the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+import eman_backends.simulated
+from bench import site
+from bench.client import USER
+from eman_netconf.server.administrator import credentials
+from eman_netconf.server.config import Bootstrap, Limits, Listen
+from eman_netconf.server.daemon import Daemon, load_schema
+from eman_netconf.server.plugins import Installed
+
+
+async def main(folder: Path, entities: int, key: tuple[str, str], poll_interval: int) -> None:
+    passes = site.Passes()
+    plugins = {
+        "simulated": Installed(site.plugin(entities, passes), Path(eman_backends.simulated.__path__[0])),
+    }
+    daemon = Daemon(
+        Bootstrap(state=folder, admin=USER, listen=(Listen(port=0),), limits=Limits()),
+        plugins,
+        load_schema(plugins),
+        initial=[credentials(USER, key=key), site.configuration(entities, poll_interval)],
+    )
+
+    async def settle(count: int) -> None:
+        await passes.reach(count)
+        print("settled", flush=True)
+
+    def ready(addresses: Sequence[tuple[str, int]]) -> None:
+        host, port = addresses[0]
+        print(f"ready {host} {port}", flush=True)
+        group.create_task(settle(site.boxes(entities)))
+        group.create_task(commands())
+
+    async def commands() -> None:
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            if line == b"read\n":
+                wanted = passes.count + site.boxes(entities)
+                for box in range(site.boxes(entities)):
+                    daemon.energy.poller.read_soon(site.box_id(box))
+                await settle(wanted)
+        daemon.stop()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(daemon.run(ready))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    algorithm, blob = Path(sys.argv[3]).read_text(encoding="ascii").split()[:2]
+    uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]), (algorithm, blob), int(sys.argv[4])))

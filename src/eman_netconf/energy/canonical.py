@@ -1,0 +1,106 @@
+"""Values as canonical YANG text: decimal64, date-and-time, identities by their local names (RFC 7950 section 9)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from eman_netconf.yang.schema import Schema, SchemaNode
+
+Number = Decimal | int | float
+
+_STAMPS_KEPT = 4096  # readings of one pass share few instants; the memo is emptied when it is full
+_stamps: dict[float, str] = {}
+
+
+def decimal64(digits: int) -> Callable[[Number], str]:
+    """A printer of canonical decimal64 with at most ``digits`` fraction digits, at least one: ``230.0``, ``-0.125``."""
+    spec = f".{digits}f"
+
+    def text(value: Number) -> str:
+        result = format(value, spec).rstrip("0")
+        if result[-1] == ".":
+            result += "0"
+        return result if result != "-0.0" else "0.0"
+
+    return text
+
+
+def thousandths(number: int) -> str:
+    """Canonical decimal64 with three fraction digits of ``number`` thousandths: 1250 is ``1.25``."""
+    sign = ""
+    if number < 0:
+        sign, number = "-", -number
+    whole, rest = divmod(number, 1000)
+    if not rest:
+        return f"{sign}{whole}.0"
+    return f"{sign}{whole}.{rest:03d}".rstrip("0")
+
+
+def in_thousandths(value: Number) -> int:
+    """``value`` in thousandths, rounded to the nearest."""
+    return round(value * 1000)
+
+
+def stamp(wall: float) -> str:
+    """yang:date-and-time in UTC with milliseconds, as ``2026-11-20T09:30:00.250Z``; whole seconds have no fraction."""
+    text = _stamps.get(wall)
+    if text is None:
+        if len(_stamps) >= _STAMPS_KEPT:
+            _stamps.clear()
+        milliseconds = round(wall * 1000)
+        seconds, fraction = divmod(milliseconds, 1000)
+        date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        text = _stamps[wall] = f"{date}.{fraction:03d}Z" if fraction else f"{date}Z"
+    return text
+
+
+def boolean(value: object) -> str:
+    return "true" if value else "false"
+
+
+def clipped(text: str, length: int = 255) -> str:
+    """``text`` without what XML 1.0 cannot carry, cut to what the leaf can hold."""
+    if not text.isprintable():
+        text = "".join(character if _is_xml(character) else "\ufffd" for character in text)
+    return text[:length]
+
+
+def _is_xml(character: str) -> bool:
+    code = ord(character)
+    return code >= 0x20 and not 0xD800 <= code <= 0xDFFF and code not in (0xFFFE, 0xFFFF)
+
+
+class Identities:
+    """Identities by the local names that backends use, as canonical names ``module:name``."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._by_local: dict[str, list[str]] = {}
+        for name in schema.identities:
+            self._by_local.setdefault(name.rpartition(":")[2], []).append(name)
+
+    def find(self, name: str, base: str) -> str | None:
+        """The canonical name of the identity ``name`` derived from ``base`` (canonical); None if there is none."""
+        candidates = [name] if ":" in name else self._by_local.get(name, ())
+        for candidate in candidates:
+            if self._schema.derived(candidate, base):
+                return candidate
+        return None
+
+    def derived(self, base: str) -> list[str]:
+        """All identities derived from ``base``, in the order of the schema."""
+        return [name for name in self._schema.identities if self._schema.derived(name, base)]
+
+    def is_a(self, name: str, base: str) -> bool:
+        """Whether ``name`` is ``base`` or derived from it."""
+        return self._schema.derived(name, base, or_self=True)
+
+
+def optional(node: SchemaNode, name: str) -> SchemaNode | None:
+    """The child ``name`` of ``node``, or None where its feature or module is not in force."""
+    try:
+        return node.child(name)
+    except KeyError:
+        return None

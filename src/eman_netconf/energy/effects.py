@@ -1,0 +1,59 @@
+"""What the energy core asks of the shell: send, poll, notify, tell what changed, audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eman_netconf.energy.values import Answer, Command
+from eman_netconf.yang.tree import Inner
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Give ``command`` to its backend, once; answer with ``Domain.outcome``."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Read this backend at once rather than at its next turn."""
+
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Publish ``notification``. ``entity`` is the one it is about, whose readers may get it; "" = about a backend."""
+
+    notification: Inner
+    entity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One part of an entity's data is not what it was; ``part`` is the name of a child of ``entity``, or "entity"."""
+
+    entity: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The devices have answered every command that request ``id`` sends now, so the one who asked can be told."""
+
+    request: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Something that belongs into the audit log: who did what to which entity, and how it went."""
+
+    at: float  # wall-clock seconds
+    by: str
+    entity: str
+    event: str  # one sentence
+
+
+Effect = Send | Poll | Notify | Changed | Answered | Audit

@@ -1,0 +1,130 @@
+"""The ways to the devices: the state of each link, its statistics, and the points its readings belong to."""
+
+from __future__ import annotations
+
+from eman_netconf.energy.batteries import Battery
+from eman_netconf.energy.canonical import clipped, decimal64, stamp
+from eman_netconf.energy.entities import Entity
+from eman_netconf.energy.interfaces import Interface
+from eman_netconf.energy.values import LinkState, Now, Point
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Data, Inner
+
+_seconds = decimal64(3)
+_SHORTEST_GAP = 60.0  # seconds without a reading that are always bridged
+_DEFAULT_INTERVAL = 10.0
+
+
+class LinkNodes:
+    """The schema nodes of the list backend."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.backends = schema.find("/eman-entity:energy-management/eman-backend:backends")
+        self.backend = backend = self.backends.child("backend")
+        self.name = backend.child("name")
+        self.poll_interval = backend.child("poll-interval")
+        self.timeout = backend.child("timeout")
+        self.link = link = backend.child("link")
+        self.state = link.child("state")
+        self.state_since = link.child("state-since")
+        self.last_contact = link.child("last-contact")
+        self.last_error = link.child("last-error")
+        self.polls = link.child("polls")
+        self.failures = link.child("failures")
+        self.poll_duration = link.child("poll-duration")
+
+
+class Link:
+    """The way to one configured backend, as its poller tells of it."""
+
+    __slots__ = (
+        "_nodes",
+        "error",
+        "failures",
+        "last_contact",
+        "lost",
+        "missed",
+        "name",
+        "node",
+        "points",
+        "poll_duration",
+        "poll_interval",
+        "polls",
+        "since",
+        "state",
+        "tells",
+        "timeout",
+    )
+
+    def __init__(self, nodes: LinkNodes, name: str) -> None:
+        self._nodes = nodes
+        self.name = name
+        self.state = LinkState.CLOSED
+        self.since: float | None = None
+        self.last_contact: float | None = None
+        self.error: str | None = None
+        self.polls = 0
+        self.failures = 0
+        self.poll_duration: float | None = None
+        self.poll_interval = _DEFAULT_INTERVAL
+        self.timeout = 5.0
+        self.lost = False  # backend-unreachable was sent, backend-recovered not yet
+        self.points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
+        self.tells: dict[str, str] = {}  # local name -> entity id
+        self.missed: dict[str, float] = {}  # local names without readings, since when (monotonic)
+        self.node: Inner | None = None
+
+    def configure(self, config: Inner | None) -> None:
+        """Take the intervals from the configured entry."""
+        interval = config.get(self._nodes.poll_interval) if config is not None else None
+        timeout = config.get(self._nodes.timeout) if config is not None else None
+        self.poll_interval = float(interval) if isinstance(interval, str) else _DEFAULT_INTERVAL
+        self.timeout = float(timeout) if isinstance(timeout, str) else 5.0
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds between two readings over which power and states are still taken to be known."""
+        return max(_SHORTEST_GAP, 3 * self.poll_interval)
+
+    def turn(self, state: LinkState, now: Now, error: str | None, duration: float | None) -> bool:
+        """Take a step of the link; whether its state changed.
+
+        ``duration`` comes with a pass that succeeded. A pass failed when the link is stale with an error, an
+        attempt to open it when it goes from opening to backing off.
+        """
+        failed = state is LinkState.STALE or (state is LinkState.BACKING_OFF and self.state is LinkState.OPENING)
+        if duration is not None:
+            self.polls += 1
+            self.poll_duration = duration
+        elif failed and error is not None:
+            self.polls += 1
+            self.failures += 1
+        if state is LinkState.UP:
+            self.last_contact = now.wall
+        self.error = error or self.error
+        self.node = None
+        if state is self.state and self.since is not None:
+            return False
+        self.state, self.since = state, now.wall
+        return True
+
+    def render(self) -> Inner:
+        """The container link."""
+        if self.node is not None:
+            return self.node
+        nodes = self._nodes
+        children: dict[SchemaNode, Data] = {
+            nodes.state: self.state.value,
+            nodes.polls: str(self.polls),
+            nodes.failures: str(self.failures),
+        }
+        if self.since is not None:
+            children[nodes.state_since] = stamp(self.since)
+        if self.last_contact is not None:
+            children[nodes.last_contact] = stamp(self.last_contact)
+        if self.error is not None:
+            children[nodes.last_error] = clipped(self.error)
+        if self.poll_duration is not None:
+            children[nodes.poll_duration] = _seconds(max(self.poll_duration, 0.0))
+        self.node = Inner(nodes.link, children)
+        return self.node

@@ -1,0 +1,121 @@
+"""What outlives the process: counters, statistics and momentary wishes, as JSON-able records by key.
+
+The key of an entity's record is its id, of a total ``domains:<name>`` or ``groups:<name>`` (no id has a colon), and
+"" is that of the domain itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eman_netconf.energy.control import Control
+from eman_netconf.energy.entities import Entity
+from eman_netconf.energy.groups import Groups, Total
+from eman_netconf.energy.interfaces import Interface
+from eman_netconf.energy.power_states import Tracker
+from eman_netconf.energy.site import Site
+from eman_netconf.energy.values import Now
+
+_SKIPPED = 1000  # request numbers left out after an unclean stop, so that none is given twice
+
+Record = Mapping[str, Any]
+
+
+class Archive:
+    """Records out of the live objects, and live objects out of records as soon as they appear."""
+
+    def __init__(self, site: Site, control: Control, groups: Groups) -> None:
+        self._site = site
+        self._control = control
+        self._groups = groups
+        self._waiting: dict[str, Record] = {}  # of entities and totals that have not appeared yet
+        self._waiting_interfaces: dict[str, dict[str, Record]] = {}
+        self._gone: dict[str, None] = {}
+        self._clean = True
+        self._saved_request = control.next_request
+        self.now = Now(0.0, 0.0)
+        site.appeared = self._appeared
+        site.interface_appeared = self._interface_appeared
+        site.forgotten = self._forgotten
+        groups.appeared = self._total_appeared
+
+    # --- out
+
+    def dirty(self, limit: int | None) -> list[tuple[str, dict[str, Any] | None]]:
+        found: list[tuple[str, dict[str, Any] | None]] = []
+        if self._control.next_request != self._saved_request:
+            self._saved_request = self._control.next_request
+            found.append(("", {"next-request": self._saved_request}))
+        gone = [id_ for id_ in self._gone if id_ not in self._site.entities]
+        self._gone.clear()
+        found += [(id_, None) for id_ in gone]
+        for total in self._groups.totals:
+            if total.unsaved:
+                total.unsaved = False
+                found.append((total.key, {"energy": total.meter.energy.dump()}))
+        for entity in self._site.entities.values():
+            if limit is not None and len(found) >= limit:
+                break
+            if entity.unsaved:
+                entity.unsaved = False
+                found.append((entity.id, self._of(entity)))
+        return found
+
+    def _of(self, entity: Entity) -> dict[str, Any]:
+        interfaces: dict[str, Any] = {}
+        for interface in entity.interfaces.values():
+            energy, wishes = interface.meter.energy, self._control.dump((interface.holder,))
+            if energy.start is not None or wishes:
+                interfaces[interface.name] = {
+                    "energy": energy.dump(),
+                    "metered": interface.meter.metered,
+                    "wishes": wishes,
+                }
+        return {
+            "energy": entity.meter.energy.dump(),
+            "metered": entity.meter.metered,
+            "states": {name: tracker.dump() for name, tracker in entity.states.trackers.items()},
+            "wishes": self._control.dump((entity.state_holder, entity.limit_holder)),
+            "interfaces": interfaces,
+        }
+
+    # --- in
+
+    def restore(self, saved: Mapping[str, Record], now: Now, *, clean: bool) -> None:
+        self._clean = clean
+        self.now = now
+        self._waiting = {key: record for key, record in saved.items() if key}
+        first = saved.get("", {}).get("next-request", 1)
+        self._control.next_request = first if clean else first + _SKIPPED
+        self._saved_request = first
+
+    def _appeared(self, entity: Entity) -> bool:
+        record = self._waiting.pop(entity.id, None)
+        if record is None:
+            return False
+        self._waiting_interfaces[entity.id] = dict(record["interfaces"])
+        entity.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
+        entity.meter.metered = record["metered"]
+        for name, saved in record["states"].items():
+            tracker = entity.states.trackers[name] = Tracker()
+            tracker.load(saved, self.now.wall, clean=self._clean)
+        self._control.restore(entity, record["wishes"], self.now)
+        return True
+
+    def _interface_appeared(self, interface: Interface) -> None:
+        record = self._waiting_interfaces.get(interface.end.entity, {}).pop(interface.name, None)
+        if record is None:
+            return
+        interface.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
+        interface.meter.metered = record["metered"]
+        self._control.restore(interface.entity, record["wishes"], self.now)
+
+    def _total_appeared(self, total: Total) -> None:
+        record = self._waiting.pop(total.key, None)
+        if record is not None:
+            total.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
+
+    def _forgotten(self, id_: str) -> None:
+        self._gone[id_] = None
+        self._waiting_interfaces.pop(id_, None)

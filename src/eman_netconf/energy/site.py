@@ -1,0 +1,568 @@
+"""The site: every entity by id, what is discovered bound to what is configured, and all of it wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from eman_netconf.energy.batteries import Battery
+from eman_netconf.energy.canonical import Identities, clipped
+from eman_netconf.energy.claims import configured_claim, discovered_claim
+from eman_netconf.energy.effects import Effect
+from eman_netconf.energy.entities import Entity, EntityNodes, Teller, chosen_uuid, fit_name, is_uuid
+from eman_netconf.energy.interfaces import Interface
+from eman_netconf.energy.links import Link, LinkNodes
+from eman_netconf.energy.notices import Notices
+from eman_netconf.energy.relationships import End, Graph, Role
+from eman_netconf.energy.state_sets import StateSets
+from eman_netconf.energy.values import BatteryInfo, Direction, EntityInfo, InterfaceInfo, Inventory, Now, Point, Supply
+from eman_netconf.energy.wiring import connect, set_parts
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Inner, Key, ListNode
+
+#: Identifiers that are unique only under the authority that gave them: they bind one discovered entity, not several.
+_SCOPED = frozenset(
+    f"eman-entity:{kind}"
+    for kind in ("ent-physical-index", "lldp-port-number", "peth-pse-port", "if-name", "hardware-component")
+)
+_Told = tuple[str, str]  # backend and local name: who tells, and of what
+ForeignKey = tuple[str, str]  # canonical kind and value
+
+
+class Site:
+    """All records, kept consistent with configuration and inventories. What makes no sense in them is left out."""
+
+    def __init__(self, schema: Schema, new_uuid: Callable[[str], str]) -> None:
+        self.identities = Identities(schema)
+        self.nodes = EntityNodes(schema, self.identities)
+        self.link_nodes = LinkNodes(schema)
+        self.sets = StateSets(schema, self.identities)
+        self.notices = Notices(schema)
+        self.graph = Graph(self)
+        self.entities: dict[str, Entity] = {}  # in order of appearance
+        self.links: dict[str, Link] = {}
+        self.generation = 0  # moves when an entity comes, goes or changes its id
+        self.appeared: Callable[[Entity], bool] = lambda _entity: False  # whether it was known in an earlier life
+        self.interface_appeared: Callable[[Interface], None] = lambda _interface: None
+        self.forgotten: Callable[[str], None] = lambda _id: None  # an id means nothing any more
+        self.touched: Callable[[Iterable[str]], None] = lambda _ids: None  # what groups go by may have changed
+        self._new_uuid = new_uuid
+        self._configured_ids: dict[ForeignKey, str] = {}  # foreign ids in configuration
+        self._discovered_ids: dict[ForeignKey, set[_Told]] = {}
+        self._supposed: Mapping[End, Direction] = {}
+        self._containers: dict[str, str] = {}
+        self._components: dict[str, dict[str, None]] = {}
+        self._aliases: dict[str, str] = {}  # the id a backend gives -> the id it goes by here
+
+    # --- what the graph and the entries ask
+
+    def interface(self, end: End) -> Interface | None:
+        entity = self.entities.get(end.entity)
+        return entity.interfaces.get(end.interface) if entity is not None else None
+
+    def direction(self, end: End) -> Direction | None:
+        supposed = self._supposed.get(end)
+        if supposed is not None:
+            return supposed if supposed is not Direction.BOTH else None
+        interface = self.interface(end)
+        return interface.works_as if interface is not None else None
+
+    @contextmanager
+    def supposing(self, directions: Mapping[End, Direction]) -> Iterator[None]:
+        """As if interfaces were built as ``directions`` says, for a configuration that is only tried."""
+        self._supposed = directions
+        try:
+            yield
+        finally:
+            self._supposed = {}
+
+    def foreign_id_holder(self, key: ForeignKey) -> str | None:
+        """The entity that has an identifier by configuration."""
+        return self._configured_ids.get(key)
+
+    def passes(self, end: End) -> bool:
+        """Whether the outlet can be counted on; one that its entity does not have among others cannot."""
+        entity = self.entities.get(end.entity)
+        interface = self.interface(end)
+        if interface is None or not interface.exists:
+            return entity is None or not any(other.exists for other in entity.interfaces.values())
+        return interface.passes
+
+    def runs(self, entity: str) -> bool:
+        """Whether the entity can be counted on to pass power on: not off, and not about to be.
+
+        One that is named in a wire and was neither configured nor discovered may be a slip of the pen.
+        """
+        record = self.entities.get(entity)
+        return record is not None and record.exists and record.runs
+
+    def switchable(self, end: End) -> bool:
+        interface = self.interface(end)
+        return interface is not None and interface.switch is not None
+
+    def measures(self, end: End) -> bool:
+        interface = self.interface(end)
+        return interface is not None and interface.meter.measures
+
+    def container(self, entity: str) -> str | None:
+        return self._containers.get(entity)
+
+    def components(self, entity: str) -> Iterable[str]:
+        return self._components.get(entity, ())
+
+    def uuid_of(self, entity: str) -> str | None:
+        record = self.entities.get(entity)
+        return record.uuid if record is not None else None
+
+    def sources_pass(self, interface: Interface) -> bool | None:
+        """Whether one of the sources of an inlet passes power; None = no source is known, or not whether it does."""
+        verdict: bool | None = None
+        for source in self.graph.peers(interface.end, Role.SOURCE):
+            other = self.interface(source)
+            if other is not None and other.supply is not None:
+                if other.supply is Supply.ON:
+                    return True
+                verdict = False
+        return verdict
+
+    # --- configuration
+
+    def set_config(self, id_: str, config: Inner | None, now: Now, out: list[Effect], *, quiet: bool = False) -> None:
+        """Take the configured entry of an entity (None = deleted); ``quiet``: at start, when nothing appears newly."""
+        entity = self.entities.get(id_)
+        before = entity.config if entity is not None else None
+        if entity is not None and before is config and config is not None:
+            return
+        old_ids, new_ids = self._foreign_keys(before), self._foreign_keys(config)
+        for key in old_ids - new_ids:
+            self._configured_ids.pop(key, None)
+        for key in new_ids:
+            self._configured_ids[key] = id_
+        if entity is None and config is not None:
+            entity = self._take_over(id_, new_ids, now, out) or self._create(id_, config, now, out, quiet=quiet)
+        if entity is None:
+            return
+        if (before is None) is not (config is None):
+            self.generation += 1
+        entity.config = config
+        for told in list(entity.tellers):
+            self._settle(told, entity, now, out)
+        for key in new_ids - old_ids:
+            for told in list(self._discovered_ids.get(key, ())):
+                holder = self.entities.get(self.links[told[0]].tells.get(told[1], ""))
+                if holder is not None and holder is not entity:
+                    self._settle(told, holder, now, out)
+        touched = self.graph.claim(
+            ("configuration", id_), configured_claim(self.nodes, id_, config) if config is not None else None
+        )
+        current = self.entities.get(id_)
+        if current is not None and not current.exists:
+            self._remove(current, now, out)
+            current = None
+        if current is not None:
+            self.refresh(current)
+            self._learn_batteries(current, now, out, announce=False)
+        self.rewire(touched | {id_})
+        self.touched(touched | {id_})
+
+    def _foreign_keys(self, config: Inner | None) -> set[ForeignKey]:
+        data = config.get(self.nodes.foreign_ids.list) if config is not None else None
+        return {(kind, value) for kind, value in data.entries} if isinstance(data, ListNode) else set()
+
+    def _take_over(self, id_: str, keys: Iterable[ForeignKey], now: Now, out: list[Effect]) -> Entity | None:
+        """The discovered entity that one of the configured identifiers means goes by ``id_`` from now on."""
+        for key in keys:
+            for told in self._discovered_ids.get(key, ()):
+                entity = self.entities.get(self.links[told[0]].tells.get(told[1], ""))
+                if entity is not None and entity.config is None:
+                    self._rename(entity, id_, now, out)
+                    return entity
+        return None
+
+    # --- inventories
+
+    def set_inventory(self, link: Link, inventory: Inventory, now: Now, out: list[Effect]) -> None:
+        """Take what a backend sees: entities come, change and go."""
+        infos = self._normalised(link.name, inventory)
+        for local in [local for local in link.tells if local not in infos]:
+            self._untell((link.name, local), now, out)
+        touched: dict[str, None] = {}  # in order, so that everything that follows is the same each time
+        for local, info in infos.items():
+            touched[self._tell((link.name, local), info, now, out).id] = None
+        for local, info in infos.items():
+            touched.update(dict.fromkeys(sorted(self._claim_discovered((link.name, local), info))))
+        for id_ in list(touched):
+            entity = self.entities.get(id_)
+            if entity is not None:
+                self.refresh(entity)
+        self.bind_points(link)
+        self.rewire(touched)
+        self.touched(touched)
+
+    def _normalised(self, backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
+        """The inventory by local name, with ids and names that fit and containers by id."""
+        infos: dict[str, EntityInfo] = {}
+        ids: dict[str, str] = {}
+        for info in inventory.entities:
+            default = f"{backend}.{info.local}" if info.local else backend
+            id_ = fit_name(info.id or default, 128) or fit_name(default, 128)
+            ids.setdefault(info.local, id_)
+            infos.setdefault(info.local, replace(info, id=id_))
+        for local, info in infos.items():
+            inside = info.contained_in
+            if inside is not None:
+                inside = ids.get(inside, inside)
+                if inside == info.id or not inside or fit_name(inside, 128) != inside:
+                    inside = None
+            infos[local] = replace(info, contained_in=inside)
+        return infos
+
+    def _identify(self, told: _Told, info: EntityInfo) -> str:
+        """The id an entity goes by: its own where that is configured, else a configured one with its foreign id."""
+        assert info.id is not None
+        own = self.entities.get(info.id)
+        if own is not None and own.config is not None:
+            return info.id
+        for key, _foreign in self.nodes.foreign_ids.canonical(info.foreign_ids):
+            configured = self._configured_ids.get(key)
+            if configured is None:
+                continue
+            holder = self.entities.get(configured)
+            others = set(holder.tellers) - {told} if holder is not None else set()
+            if key[0] not in _SCOPED or not others:
+                return configured
+        return info.id
+
+    def _tell(self, told: _Told, info: EntityInfo, now: Now, out: list[Effect]) -> Entity:
+        """A backend tells of an entity, newly or again."""
+        link = self.links[told[0]]
+        known = self.entities.get(link.tells.get(told[1], ""))
+        old = known.tellers[told].info if known is not None else None
+        if known is not None and old == info:
+            return known
+        self._index(told, old, info)
+        id_ = self._identify(told, info)
+        if known is not None and known.id != id_:
+            known = self._move(told, known, id_, now, out)
+        entity = known or self.entities.get(id_) or self._create(id_, None, now, out, info=info)
+        link.tells[told[1]] = entity.id
+        if told in entity.tellers:
+            entity.tellers[told].info = info
+            self._tell_changed_ids(entity, old, info, now, out)
+        else:
+            entity.tellers[told] = Teller(told[0], info)
+        self._learn_batteries(entity, now, out, announce=old is not None)
+        self._alias(info, entity)
+        return entity
+
+    def _alias(self, info: EntityInfo, entity: Entity) -> None:
+        """Remember by which id others may know the entity; statements that used it are made again."""
+        assert info.id is not None
+        before = self._aliases.get(info.id, info.id)
+        if before == entity.id:
+            return
+        if info.id == entity.id:
+            self._aliases.pop(info.id, None)
+        else:
+            self._aliases[info.id] = entity.id
+        for other in list(self.entities.values()):
+            for told, teller in other.tellers.items():
+                peers = {peer.entity for item in teller.info.interfaces for peer in item.connected_to}
+                peers |= {relation.peer for relation in teller.info.relationships}
+                if info.id in peers:
+                    self.rewire(self._claim_discovered(told, teller.info))
+
+    def _untell(self, told: _Told, now: Now, out: list[Effect]) -> None:
+        """A backend no longer tells of an entity."""
+        link = self.links[told[0]]
+        entity = self.entities.get(link.tells.pop(told[1], ""))
+        if entity is None:
+            return
+        teller = entity.tellers.pop(told, None)
+        if teller is not None:
+            self._index(told, teller.info, None)
+            if teller.info.id is not None:
+                self._aliases.pop(teller.info.id, None)
+        touched = self.graph.claim(told, None)
+        link.points = {point: sink for point, sink in link.points.items() if point.entity != told[1]}
+        if entity.exists:
+            entity.judge_reach(now.wall)
+            self._learn_batteries(entity, now, out, announce=True)
+            self.refresh(entity)
+        else:
+            self._remove(entity, now, out)
+        self.rewire(touched | {entity.id})
+        self.touched(touched | {entity.id})
+
+    def forget_backend(self, name: str, now: Now, out: list[Effect]) -> None:
+        link = self.links.get(name)
+        if link is not None:
+            for local in list(link.tells):
+                self._untell((name, local), now, out)
+            del self.links[name]
+
+    def _index(self, told: _Told, old: EntityInfo | None, new: EntityInfo | None) -> None:
+        canonical = self.nodes.foreign_ids.canonical
+        for key, _ in canonical(old.foreign_ids) if old is not None else ():
+            tellers = self._discovered_ids.get(key, set())
+            tellers.discard(told)
+            if not tellers:
+                self._discovered_ids.pop(key, None)
+        for key, _ in canonical(new.foreign_ids) if new is not None else ():
+            self._discovered_ids.setdefault(key, set()).add(told)
+
+    def _claim_discovered(self, told: _Told, info: EntityInfo) -> set[str]:
+        id_ = self.links[told[0]].tells[told[1]]
+        return self.graph.claim(told, discovered_claim(self.identities, self._aliases, id_, info))
+
+    # --- coming, going, changing names
+
+    def _create(
+        self,
+        id_: str,
+        config: Inner | None,
+        now: Now,
+        out: list[Effect],
+        *,
+        info: EntityInfo | None = None,
+        quiet: bool = False,
+    ) -> Entity:
+        uuid = (chosen_uuid([info]) if info is not None else None) or self._new_uuid(id_)
+        entity = self.entities[id_] = Entity(self.nodes, self.sets, id_, uuid)
+        entity.config = config
+        self.generation += 1
+        if not self.appeared(entity) and not quiet:
+            inside = info.contained_in if info is not None else entity.configured(self.nodes.contained_in)
+            out.append(self.notices.about("entity-added", entity, now.wall, {"contained-in": inside}))
+        return entity
+
+    def _remove(self, entity: Entity, now: Now, out: list[Effect]) -> None:
+        self._drop(entity.id)
+        for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
+            set_parts(meter, ())
+        out.append(self.notices.about("entity-removed", entity, now.wall))
+
+    def _drop(self, id_: str) -> None:
+        del self.entities[id_]
+        self._contain(id_, None)
+        self.generation += 1
+        self.forgotten(id_)
+
+    def _settle(self, told: _Told, entity: Entity, now: Now, out: list[Effect]) -> None:
+        """Configuration changed: does what is told still mean ``entity``?"""
+        info = entity.tellers[told].info
+        id_ = self._identify(told, info)
+        if id_ != entity.id:
+            moved = self._move(told, entity, id_, now, out)
+            self._alias(info, moved)
+            self.rewire(self._claim_discovered(told, info) | {entity.id, moved.id})
+
+    def _move(self, told: _Told, entity: Entity, id_: str, now: Now, out: list[Effect]) -> Entity:
+        """What ``told`` means goes by ``id_`` from now on: its record moves along unless others need it."""
+        link = self.links[told[0]]
+        if id_ not in self.entities and entity.config is None and len(entity.tellers) == 1:
+            self._rename(entity, id_, now, out)
+            return entity
+        teller = entity.tellers.pop(told)
+        target = self.entities.get(id_) or self._create(id_, None, now, out, info=teller.info)
+        target.tellers[told] = teller
+        link.tells[told[1]] = id_
+        self._announce_rename(target, entity.id, now, out)
+        if entity.exists:
+            entity.judge_reach(now.wall)
+            self.refresh(entity)
+        else:
+            self._drop(entity.id)
+        target.judge_reach(now.wall)
+        self._learn_batteries(target, now, out, announce=False)
+        self.refresh(target)
+        self.bind_points(link)
+        self.touched((entity.id, target.id))
+        return target
+
+    def _rename(self, entity: Entity, id_: str, now: Now, out: list[Effect]) -> None:
+        before = entity.id
+        self._drop(before)
+        entity.rename(id_)
+        self.entities[id_] = entity
+        self.generation += 1
+        for (backend, local), teller in entity.tellers.items():
+            self.links[backend].tells[local] = id_
+            self._alias(teller.info, entity)
+            self.rewire(self._claim_discovered((backend, local), teller.info))
+        self._announce_rename(entity, before, now, out)
+        self.refresh(entity)
+        self.touched((before, id_))
+
+    def _announce_rename(self, entity: Entity, before: str, now: Now, out: list[Effect]) -> None:
+        leaves = {"old-value": before, "new-value": entity.id}
+        out.append(self.notices.about("identifier-changed", entity, now.wall, leaves))
+
+    def _tell_changed_ids(
+        self, entity: Entity, old: EntityInfo | None, new: EntityInfo, now: Now, out: list[Effect]
+    ) -> None:
+        """Send identifier-changed for foreign identifiers that an entity has one of each kind of."""
+        canonical = self.nodes.foreign_ids.canonical
+        before, after = _single(canonical(old.foreign_ids if old else ())), _single(canonical(new.foreign_ids))
+        for kind in dict.fromkeys((*before, *after)):
+            if before.get(kind) != after.get(kind):
+                leaves = {"kind": kind, "old-value": before.get(kind), "new-value": after.get(kind)}
+                out.append(self.notices.about("identifier-changed", entity, now.wall, leaves))
+
+    # --- one record kept whole
+
+    def refresh(self, entity: Entity) -> None:
+        """Bring everything below the record in line with configuration, inventories and wires."""
+        entity.identity_changed()
+        self._contain(entity.id, entity.container)
+        self._refresh_interfaces(entity)
+        config = entity.config.get(self.nodes.states.container) if entity.config is not None else None
+        infos = [state_set for info in entity.infos for state_set in info.state_sets]
+        entity.states.limits = next((info.power_limits for info in entity.infos if info.power_limits), None)
+        entity.states.learn(infos, config if isinstance(config, Inner) else None)
+        gap = max((self.links[teller.backend].longest_gap for teller in entity.tellers.values()), default=60.0)
+        for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
+            meter.longest_gap = gap
+        entity.relations_changed()
+        entity.states_changed()
+
+    def _interface_names(self, entity: Entity) -> dict[str, tuple[InterfaceInfo, Point, str] | None]:
+        """The interfaces an entity has, in order: discovered (with who tells), configured, named by a wire."""
+        names: dict[str, tuple[InterfaceInfo, Point, str] | None] = {}
+        for (backend, local), teller in entity.tellers.items():
+            for info in teller.info.interfaces:
+                name = fit_name(info.name, 64)
+                if name:
+                    names.setdefault(name, (info, Point(local, info.name), backend))
+        for (name,) in self._configs(entity, self.nodes.interfaces.interface):
+            names.setdefault(name, None)
+        for name in self.graph.interfaces(entity.id):
+            names.setdefault(name, None)
+        return names
+
+    def _configs(self, entity: Entity, node: SchemaNode) -> Mapping[Key, Inner]:
+        """The configured entries of a list of an entity."""
+        configured = entity.config.get(node) if entity.config is not None else None
+        return configured.entries if isinstance(configured, ListNode) else {}
+
+    def _refresh_interfaces(self, entity: Entity) -> None:
+        configs = self._configs(entity, self.nodes.interfaces.interface)
+        names = self._interface_names(entity)
+        for name in [name for name in entity.interfaces if name not in names]:
+            set_parts(entity.interfaces.pop(name).meter, ())
+            entity.interface_changed()
+        for name, known in names.items():
+            interface = entity.interfaces.get(name)
+            if interface is None:
+                uuid = self._new_uuid(f"{entity.id}/{name}")
+                interface = entity.interfaces[name] = Interface(self.nodes.interfaces, entity, name, uuid)
+                self.interface_appeared(interface)
+                entity.interface_changed()
+            info, point, backend = known if known is not None else (None, None, "")
+            config = configs.get((name,))
+            if interface.info != info or interface.config is not config:
+                interface.info, interface.config = info, config
+                interface.identity_changed()
+                interface.supply_changed()
+            interface.switch = (backend, point) if info is not None and point is not None and info.switchable else None
+            if info is not None and info.uuid is not None and is_uuid(info.uuid):
+                interface.uuid = info.uuid.lower()
+
+    def _learn_batteries(self, entity: Entity, now: Now, out: list[Effect], *, announce: bool) -> None:
+        """Batteries as told and configured; ``announce`` those that came and went."""
+        infos: dict[str, BatteryInfo] = {}
+        for told in entity.infos:
+            for battery_info in told.batteries:
+                infos.setdefault(fit_name(battery_info.name, 64), battery_info)
+        configs = self._configs(entity, self.nodes.batteries.battery)
+        names = dict.fromkeys((*infos, *(key[0] for key in configs)))
+        for name in dict.fromkeys((*entity.batteries, *names)):
+            if not name:
+                continue
+            battery = entity.batteries.get(name)
+            was = battery.info if battery is not None else None
+            info = infos.get(name)
+            swapped = was is not None and info is not None and was.identifier != info.identifier
+            if announce and was is not None and (info is None or swapped):
+                out.append(self.notices.about("battery-disconnected", entity, now.wall, {"battery": name}))
+            if announce and info is not None and (was is None or swapped):
+                leaves = {"battery": name, "identifier": info.identifier or None}
+                out.append(self.notices.about("battery-connected", entity, now.wall, leaves))
+            if name not in names:
+                del entity.batteries[name]
+                continue
+            if battery is None:
+                battery = entity.batteries[name] = Battery(self.nodes.batteries, name)
+            if swapped or (was is not None and info is None):
+                battery.renew()
+            battery.info = info
+            for event in battery.configure(configs.get((name,))):
+                leaves = {"battery": name, **event.leaves}
+                out.append(self.notices.about(event.notification, entity, now.wall, leaves))
+        entity.batteries_changed()
+
+    def _contain(self, entity: str, container: str | None) -> None:
+        before = self._containers.pop(entity, None)
+        if before is not None:
+            self._components[before].pop(entity, None)
+            if not self._components[before]:
+                del self._components[before]
+        if container is not None and container != entity:
+            self._containers[entity] = container
+            self._components.setdefault(container, {})[entity] = None
+
+    def bind_points(self, link: Link) -> None:
+        """Where the readings of a backend go."""
+        root = link.tells.get("")
+        points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
+        for local, id_ in link.tells.items():
+            entity = self.entities[id_]
+            points[Point(local)] = entity, None
+            info = entity.tellers[link.name, local].info
+            reporter = root if root != id_ else None
+            if entity.meter.reporter is None:
+                entity.meter.reporter = reporter
+            for item in info.interfaces:
+                interface = entity.interfaces.get(fit_name(item.name, 64))
+                if interface is not None:
+                    points[Point(local, item.name)] = entity, interface
+                    interface.meter.reporter = reporter
+            for battery_info in info.batteries:
+                battery = entity.batteries.get(fit_name(battery_info.name, 64))
+                if battery is not None:
+                    points[Point(local, None, battery_info.name)] = entity, battery
+        link.points = points
+
+    # --- meters along wires
+
+    def rewire(self, touched: Iterable[str]) -> None:
+        """Wires or relations of ``touched`` changed: what they show of each other, and whose meter serves whom."""
+        touched = list(touched)
+        for id_ in touched:
+            entity = self.entities.get(id_)
+            if entity is not None and self._interface_names(entity).keys() != entity.interfaces.keys():
+                self._refresh_interfaces(entity)
+        for id_ in touched:
+            entity = self.entities.get(id_)
+            if entity is not None:
+                connect(self, entity)
+
+    def now_measured(self, interface: Interface) -> None:
+        """An interface told its first value: what was taken from elsewhere may come from it now."""
+        self.rewire({interface.end.entity, *(other.entity for other, _, _ in self.graph.wired(interface.end))})
+
+    def turned(self, interface: Interface) -> None:
+        """An interface works the other way round now."""
+        interface.identity_changed()
+        touched = {interface.end.entity, *(other.entity for other, _, _ in self.graph.wired(interface.end))}
+        self.rewire(touched)
+        self.touched(touched)
+
+
+def _single(keys: Iterable[tuple[ForeignKey, object]]) -> dict[str, str]:
+    """The values of the kinds that there is exactly one of."""
+    values: dict[str, list[str]] = {}
+    for (kind, value), _ in keys:
+        values.setdefault(kind, []).append(clipped(value))
+    return {kind: found[0] for kind, found in values.items() if len(found) == 1}

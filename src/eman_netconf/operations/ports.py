@@ -1,0 +1,114 @@
+"""What operations are handed by the server: datastores, sessions, access control, clock, files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import Protocol
+
+from eman_netconf.datastore.datastores import Datastores
+from eman_netconf.messages.rpc import Reply, SessionInfo
+from eman_netconf.yang.diff import Change
+from eman_netconf.yang.instance import Element
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Inner, Path
+
+
+class Counters(Protocol):
+    """What is counted for a session and for all together (RFC 6022 sections 2.1.3 and 2.1.4)."""
+
+    @property
+    def in_rpcs(self) -> int: ...
+
+    @property
+    def in_bad_rpcs(self) -> int: ...
+
+    @property
+    def out_rpc_errors(self) -> int: ...
+
+    @property
+    def out_notifications(self) -> int: ...
+
+
+class Totals(Counters, Protocol):
+    """What is counted for the server alone."""
+
+    @property
+    def in_sessions(self) -> int: ...
+
+    @property
+    def in_bad_hellos(self) -> int: ...
+
+    @property
+    def dropped_sessions(self) -> int: ...
+
+
+class LiveSession(Protocol):
+    """One open session."""
+
+    @property
+    def info(self) -> SessionInfo: ...
+
+    @property
+    def counters(self) -> Counters: ...
+
+
+class Sessions(Protocol):
+    """All open sessions."""
+
+    @property
+    def totals(self) -> Totals: ...
+
+    def live(self) -> Sequence[LiveSession]: ...
+
+    async def kill(self, session_id: int, /) -> bool:
+        """End a session; True when it is gone with its locks, False when there is none."""
+
+
+class Judge(Protocol):
+    """Access control; each method raises RpcError or RpcErrors access-denied."""
+
+    def operation(self, session: SessionInfo, node: SchemaNode) -> None:
+        """May this user call this rpc?"""
+
+    def readable(self, session: SessionInfo, root: Inner) -> Inner:
+        """What of a tree this user may read; what is left out is gone before any filter looks. Raises nothing."""
+
+    def change(self, session: SessionInfo, change: Change) -> None:
+        """May this user make this change?"""
+
+    def action(self, session: SessionInfo, node: SchemaNode, path: Path) -> None:
+        """May this user call this action at ``path``, which ends with the node the action is defined on?"""
+
+
+#: Raises RpcError or RpcErrors; gives the output, None for <ok/>. ``path`` ends with the node the action is on.
+ActionHandler = Callable[["Server", SessionInfo, Path, Inner], Awaitable[Inner | None]]
+
+
+@dataclass(slots=True)
+class Server:
+    """All an operation may use; ``actions`` by module and name."""
+
+    schema: Schema
+    datastores: Datastores
+    sessions: Sessions
+    judge: Judge
+    wall: Callable[[], float]
+    read_file: Callable[[File], bytes]
+    started: float  # seconds since the epoch
+    actions: Mapping[tuple[str, str], ActionHandler] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One rpc that passed the schema; what stands in its anyxml parameters is left to ``element``."""
+
+    session: SessionInfo
+    node: SchemaNode
+    input: Inner
+    element: Element
+
+
+#: Raises RpcError or RpcErrors.
+Handler = Callable[[Server, Request], Awaitable[Reply]]

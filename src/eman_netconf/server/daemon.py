@@ -1,0 +1,402 @@
+"""The server's life: start from the disk outwards, listeners last; reload; drain; stop in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from eman_netconf import __version__, safexml
+from eman_netconf.datastore.commit import commit
+from eman_netconf.datastore.datastores import Author, Commit, Datastores
+from eman_netconf.datastore.edit import apply_edit
+from eman_netconf.datastore.record import stamp
+from eman_netconf.datastore.select import EVERYTHING, slices
+from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, models
+from eman_netconf.energy.domain import Domain
+from eman_netconf.energy.effects import Notify
+from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
+from eman_netconf.operations import energy as actions
+from eman_netconf.operations.access import AdministratorOnly
+from eman_netconf.operations.dispatch import dispatch
+from eman_netconf.operations.monitoring import Monitoring, capabilities
+from eman_netconf.operations.ports import Server
+from eman_netconf.server import systemd
+from eman_netconf.server.administrator import AdministratorStays
+from eman_netconf.server.clock import Clock
+from eman_netconf.server.config import Bootstrap, Listen
+from eman_netconf.server.energy import Energy
+from eman_netconf.server.files import write_private
+from eman_netconf.server.history import History
+from eman_netconf.server.plugins import Installed
+from eman_netconf.server.secrets import Vault
+from eman_netconf.server.sessions import Sessions
+from eman_netconf.server.settings import faults, session_limits
+from eman_netconf.server.ssh import SshServer, load_host_key
+from eman_netconf.server.users import Users
+from eman_netconf.yang import sources
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Data, Inner, Late, make_inner
+
+log = logging.getLogger(__name__)
+audit = logging.getLogger("eman_netconf.audit")
+
+_TURN = 0.002  # seconds of work before the loop gets its turn
+
+# Collections of young garbage before one of all garbage, which holds up everybody for half a second at 10,000
+# entities and finds next to nothing: trees, records and ended sessions have no cycles.
+_RARELY = 1000
+
+
+def load_schema(plugins: Mapping[str, Installed]) -> Schema:
+    """Our models, the standard ones, and those of the installed backends. Raises SchemaError."""
+    return sources.load(
+        [installed.plugin.module for installed in plugins.values()],
+        [installed.folder for installed in plugins.values()],
+    )
+
+
+class DiskJournal:
+    """The port of commits to the disk: one thread, never left half-way by a cancelled session."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+
+    async def append(self, record: bytes) -> None:
+        await self._finished(self.storage.append, record)
+
+    async def checkpoint(self, content: bytes, wall: float) -> None:
+        await self._finished(self.storage.checkpoint, content, wall)
+
+    async def _finished(self, call: Callable[..., None], *arguments: object) -> None:
+        """Wait for the disk whatever happens meanwhile; a cancellation is passed on afterwards."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:  # noqa: BLE001, S110 - told by result() below
+                pass
+        future.result()
+        if cancelled is not None:
+            raise cancelled
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self.storage.close()
+
+
+class Daemon:
+    """One server on one folder of state. ``initial`` holds the <config>s that a folder without any begins with."""
+
+    def __init__(
+        self,
+        bootstrap: Bootstrap,
+        plugins: Mapping[str, Installed],
+        schema: Schema,
+        *,
+        clock: Clock | None = None,
+        initial: Sequence[bytes] = (),
+    ) -> None:
+        self.bootstrap = bootstrap
+        self.schema = schema
+        self.clock = clock or Clock()
+        self._plugins = plugins
+        self._initial = initial
+        self._stop = asyncio.Event()
+        self._forced = False
+        self._started_up = asyncio.Event()
+        self._one_reload = asyncio.Lock()
+        self._listening: dict[Listen, int] = {}
+        self._checkpoint_time: float | None = None
+        self._checkpointing: asyncio.Task[None] | None = None
+        self._own = schema.find("eman-server:eman-server")
+
+    # --- life
+
+    async def run(self, ready: Callable[[Sequence[tuple[str, int]]], None]) -> None:
+        """Serve until ``stop``. ``ready`` is told the addresses once everything answers.
+
+        Raises what a start can fail of: SchemaError, StateInUse, StateTooNew, StateUnusable, HistoryUnusable,
+        HostKeyError, SecretUnreadable, OSError; each text is one line for a person.
+        """
+        state = self.bootstrap.state
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            # storage
+            vault = Vault(state / "secret.key")
+            storage = Storage(state / "running", self.schema)
+            self.journal = DiskJournal(storage)
+            stack.callback(self.journal.close)
+            recovered = storage.recover(lambda root: faults(self.schema, root), self.clock.now().wall)
+            # the energy core
+            history = History(state / "history.sqlite", models(self.schema))
+            domain = Domain(self.schema, host_entity=self.bootstrap.host_entity, new_uuid=_uuids(state))
+            plugins = {name: installed.plugin for name, installed in self._plugins.items()}
+            self.energy = Energy(domain, plugins, history, self.clock, vault, state)
+            stack.push_async_callback(self._close_energy)
+            # datastores and operations
+            await self._wire(recovered, vault)
+            self.energy.start(self.datastores.running)
+            self.energy.published.append(_audit_notification)
+            tending = asyncio.create_task(self.energy.tend(), name="energy")
+            stack.push_async_callback(_cancelled, tending)
+            # listeners, last
+            users = Users(self._authentication)
+            stack.callback(users.close)
+            self.ssh = SshServer(
+                self.sessions, users, load_host_key(state / "ssh_host_ed25519_key"), lambda: self._limits
+            )
+            stack.push_async_callback(self.ssh.close)
+            stack.push_async_callback(self._drain)
+            await self._listen(self.bootstrap.listen)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*gc.get_threshold()[:2], _RARELY)
+            _give_back_memory()
+            if self._stop.is_set():
+                return  # asked while it was starting
+            self._started_up.set()
+            ready([(listen.address, port) for listen, port in self._listening.items()])
+            systemd.notify("READY=1")
+            await self._serve(tending)
+            systemd.notify("STOPPING=1")
+
+    async def _wire(self, recovered: Recovered, vault: Vault) -> None:
+        self.datastores = Datastores(
+            self.schema,
+            recovered.root,
+            recovered.generation,
+            journal=self.journal,
+            writer=asyncio.Lock(),
+            participants=[AdministratorStays(self.bootstrap.admin)],
+            sources=[self.energy, self],
+            transform=vault.protect,
+            breathe=lambda: asyncio.sleep(0),
+        )
+        self.datastores.listeners.append(self._committed)
+        self._limits = session_limits(recovered.root, self.bootstrap.limits)
+        if recovered.generation == 0 and self._initial:
+            await self._configure(self._initial)
+        self.datastores.participants.append(self.energy)
+        self.sessions = Sessions(
+            self._handle,
+            capabilities=lambda: self._capabilities,
+            limits=lambda: self._limits,
+            wall=lambda: self.clock.now().wall,
+            ended=lambda info: self.datastores.release(info.id),
+        )
+        self._capabilities = tuple(capabilities(self.schema))
+        started = self.clock.now().wall
+        self._started = stamp(started)
+        judge = AdministratorOnly(self.bootstrap.admin)
+        self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
+        self._server = Server(
+            schema=self.schema,
+            datastores=self.datastores,
+            sessions=self.sessions,
+            judge=judge,
+            wall=lambda: self.clock.now().wall,
+            read_file=Path.read_bytes,
+            started=started,
+            actions=actions.actions(self.energy),
+        )
+
+    async def _configure(self, documents: Sequence[bytes]) -> None:
+        """The first configuration, as one commit of the server itself."""
+        config, *more = map(safexml.parse, documents)
+        for part in more:
+            config.extend(part)
+        await commit(
+            self.datastores,
+            lambda running: apply_edit(running, config, self.schema, transform=self.datastores.transform),
+            Author("eman-netconf", 0, self.clock.now().wall),
+            lambda change: None,
+        )
+
+    async def _listen(self, wanted: Iterable[Listen]) -> None:
+        """Listen there too; at all of them or, when one fails, at none. Raises OSError."""
+        opened: dict[Listen, int] = {}
+        for listen in wanted:
+            if listen in self._listening or listen in opened:
+                continue
+            try:
+                opened[listen] = await self.ssh.listen(listen.address, listen.port)
+            except OSError as error:
+                for other, port in opened.items():
+                    self.ssh.stop_listening(port, other.address)
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                raise OSError(f"cannot listen on {listen.address} port {listen.port}: {reason}") from None
+        self._listening |= opened
+
+    async def _listen_only(self, wanted: Sequence[Listen]) -> None:
+        """Listen at these alone; when one fails, at those from before. Raises OSError."""
+        gone = [listen for listen in self._listening if listen not in wanted]
+        new_ports = {listen.port for listen in wanted if listen not in self._listening}
+        # 127.0.0.1 has to go before 0.0.0.0 can come at its port
+        in_the_way = {listen: self._listening[listen] for listen in gone if self._listening[listen] in new_ports}
+        self._stop_listening(in_the_way)
+        try:
+            await self._listen(wanted)
+        except OSError:
+            for listen, port in in_the_way.items():
+                self._listening[listen] = await self.ssh.listen(listen.address, port)
+            raise
+        self._stop_listening(gone)
+
+    def _stop_listening(self, gone: Iterable[Listen]) -> None:
+        for listen in gone:
+            if listen in self._listening:
+                self.ssh.stop_listening(self._listening.pop(listen), listen.address)
+
+    async def _serve(self, tending: asyncio.Task[None]) -> None:
+        """Until asked to stop; a sign of life for systemd meanwhile."""
+        stop = asyncio.create_task(self._stop.wait())
+        interval = systemd.watchdog_interval()
+        while not stop.done():
+            await asyncio.wait({stop, tending}, timeout=interval, return_when=asyncio.FIRST_COMPLETED)
+            if tending.done():
+                stop.cancel()
+                tending.result()
+            systemd.notify("WATCHDOG=1")
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stop.set()
+
+    def force(self) -> None:
+        """Wait for nobody any more, neither clients nor devices; for one who cancels ``run`` next."""
+        self._forced = True
+
+    async def reload(self, bootstrap: Bootstrap) -> None:
+        """Follow a bootstrap file that was read and checked: listeners and limits; sessions stay.
+
+        Waits until the start is over. Raises OSError, having changed nothing.
+        """
+        await self._started_up.wait()
+        async with self._one_reload:
+            systemd.notify(systemd.reloading())
+            try:
+                await self._listen_only(bootstrap.listen)
+                old = self.bootstrap
+                self.bootstrap = replace(bootstrap, state=old.state, admin=old.admin, host_entity=old.host_entity)
+                if self.bootstrap != bootstrap:
+                    log.warning("state, host-entity and the administrator change only with a restart")
+                self._limits = session_limits(self.datastores.running, bootstrap.limits)
+            finally:
+                systemd.notify("READY=1")
+
+    async def _close_energy(self) -> None:
+        await self.energy.close(patience=0.0 if self._forced else None)
+
+    async def _drain(self) -> None:
+        """No new sessions; the others get what they asked for, within the time that is set for it."""
+        self.ssh.stop_listening()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.drain_seconds
+        await self.sessions.drain(self._limits.drain_seconds)
+        await self.ssh.finish(deadline - loop.time())
+        if self._checkpointing is not None:
+            await asyncio.wait({self._checkpointing})
+
+    # --- requests
+
+    async def _handle(self, session: SessionInfo, rpc: Rpc) -> Reply:
+        return await dispatch(self._server, session, rpc)
+
+    def _authentication(self) -> Inner | None:
+        found = self.datastores.running.at("system", "authentication")
+        return found if isinstance(found, Inner) else None
+
+    # --- commits
+
+    def _committed(self, told: Commit) -> None:
+        audit.info(
+            "%s: configuration %d committed by session %d", told.author.user, told.generation, told.author.session
+        )
+        self._limits = session_limits(self.datastores.running, self.bootstrap.limits)
+        if self.journal.storage.checkpoint_due and self._checkpointing is None:
+            self._checkpointing = asyncio.create_task(self._checkpoint(), name="checkpoint")
+
+    async def _checkpoint(self) -> None:
+        """Write the configuration out whole, in turns short enough that nobody notices."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with self.datastores.writer:
+                parts: list[bytes] = []
+                turn = loop.time()
+                for part in slices(EVERYTHING, self.datastores.running):
+                    parts.append(part)
+                    if loop.time() - turn > _TURN:
+                        await asyncio.sleep(0)
+                        turn = loop.time()
+                wall = self.clock.now().wall
+                await self.journal.checkpoint(b"\n".join(parts), wall)
+                self._checkpoint_time = wall
+        except OSError as error:
+            log.error("no checkpoint could be written (%s); the journal grows on", error.strerror or error)
+        finally:
+            self._checkpointing = None
+
+    # --- what the server tells of itself
+
+    def operational(self, running: Inner) -> Iterable[tuple[SchemaNode, Data | None]]:
+        return [(self._own, Late(self._own, partial(self._state, running.children.get(self._own))))]
+
+    def _state(self, configured: Data | None) -> Mapping[SchemaNode, Data]:
+        storage = self.journal.storage
+        state = make_inner(
+            self._own,
+            {
+                "version": __version__,
+                "started": self._started,
+                "schema-content-id": self.schema.content_id,
+                "statistics": {
+                    "journal-length": storage.journal_length,
+                    "last-checkpoint": None if self._checkpoint_time is None else stamp(self._checkpoint_time),
+                    "configuration-size": storage.checkpoint_size + storage.journal_length,
+                },
+            },
+        )
+        return {**(configured.children if isinstance(configured, Inner) else {}), **state.children}
+
+
+def _give_back_memory() -> None:
+    """What reading the configuration took goes back to the system; glibc would keep it for ever."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _uuids(state: Path) -> Callable[[str], str]:
+    """Names for entities that stay the same over restarts and differ between servers (RFC 6988 section 4.1)."""
+    file = state / "namespace-uuid"
+    try:
+        space = uuid.UUID(file.read_bytes().decode().strip())
+    except FileNotFoundError:
+        space = uuid.uuid4()
+        write_private(file, f"{space}\n".encode())
+    except ValueError:
+        raise StateUnusable(f"{file} holds no UUID; restore it, or remove it and all entities get new UUIDs") from None
+    return lambda name: str(uuid.uuid5(space, name))
+
+
+def _audit_notification(notify: Notify) -> None:
+    audit.info("%s: %s", notify.entity or "-", notify.notification.schema.name)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -1,0 +1,1 @@
+"""The YANG language (RFC 7950): schema, types, XPath, instance trees, validation."""

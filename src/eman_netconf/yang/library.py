@@ -1,0 +1,81 @@
+"""The YANG library: what ietf-yang-library tells of a Schema (RFC 8525, and RFC 7895 for older clients)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eman_netconf.yang.schema import Module, Schema
+from eman_netconf.yang.tree import Inner, make_inner
+
+MODULE_SET = "all"
+SCHEMA = "all"
+DATASTORES = ("ietf-datastores:running", "ietf-datastores:operational")
+
+
+def yang_library(schema: Schema) -> Inner:
+    """The container ``/yang-library``: one module set, one schema, and the datastores that have it."""
+    modules = sorted(schema.modules.values(), key=lambda module: module.name)
+    return make_inner(
+        schema.find("ietf-yang-library:yang-library"),
+        {
+            "module-set": [
+                {
+                    "name": MODULE_SET,
+                    "module": [
+                        {
+                            **_described(module),
+                            "feature": sorted(module.features),
+                            "deviation": sorted(module.deviated_by),
+                        }
+                        for module in modules
+                        if module.implemented
+                    ],
+                    "import-only-module": [
+                        {**_described(module), "revision": module.revision or ""}
+                        for module in modules
+                        if not module.implemented
+                    ],
+                }
+            ],
+            "schema": [{"name": SCHEMA, "module-set": [MODULE_SET]}],
+            "datastore": [{"name": name, "schema": SCHEMA} for name in DATASTORES],
+            "content-id": schema.content_id,
+        },
+    )
+
+
+def modules_state(schema: Schema) -> Inner:
+    """The container ``/modules-state``, which RFC 8525 keeps for clients that know only RFC 7895."""
+    modules = sorted(schema.modules.values(), key=lambda module: module.name)
+    return make_inner(
+        schema.find("ietf-yang-library:modules-state"),
+        {
+            "module-set-id": schema.content_id,
+            "module": [
+                {
+                    "name": module.name,
+                    "revision": module.revision or "",
+                    "namespace": module.namespace,
+                    "feature": sorted(module.features),
+                    "deviation": [
+                        {"name": name, "revision": schema.modules[name].revision or ""}
+                        for name in sorted(module.deviated_by)
+                    ],
+                    "conformance-type": "implement" if module.implemented else "import",
+                    "submodule": [
+                        {"name": name, "revision": revision or ""} for name, revision, _ in module.submodules
+                    ],
+                }
+                for module in modules
+            ],
+        },
+    )
+
+
+def _described(module: Module) -> dict[str, Any]:
+    return {
+        "name": module.name,
+        "revision": module.revision,
+        "namespace": module.namespace,
+        "submodule": [{"name": name, "revision": revision} for name, revision, _ in module.submodules],
+    }

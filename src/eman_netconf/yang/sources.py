@@ -1,0 +1,65 @@
+"""Where models are found, and which standard modules this server has."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from eman_netconf.yang.compiler import SchemaError, compile_schema
+from eman_netconf.yang.schema import Schema
+
+#: standard modules that are implemented, all from pyang's package
+STANDARD: tuple[str, ...] = (
+    "ietf-netconf",
+    "ietf-netconf-monitoring",
+    "ietf-netconf-acm",
+    "ietf-yang-library",
+    "ietf-datastores",
+    "ietf-system",
+    "iana-crypt-hash",
+)
+
+#: features in force; a module that is not named has all its features
+FEATURES: Mapping[str, frozenset[str]] = {
+    "ietf-netconf": frozenset({"writable-running", "validate", "rollback-on-error", "xpath"}),
+    "ietf-system": frozenset({"authentication", "local-users"}),
+    "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
+}
+
+
+def model_path() -> tuple[Path, ...]:
+    """The directories of modules: this project's own, then those of pyang. SchemaError if one is missing."""
+    return own_models(), *standard_models()
+
+
+@cache
+def own_models() -> Path:
+    """The directory of the eman-* modules, in a source tree or in an installed package."""
+    here = Path(__file__).resolve()
+    for place in (here.parents[3] / "yang", here.parents[1] / "yang_modules"):
+        if (place / "eman-types.yang").is_file():
+            return place
+    raise SchemaError([f"the eman-* modules are not installed beside {here.parents[1]}; install eman-netconf again"])
+
+
+@cache
+def standard_models() -> tuple[Path, ...]:
+    """The directories of the modules that pyang ships."""
+    files = importlib.metadata.files("pyang") or ()
+    found = dict.fromkeys(Path(str(file.locate())).resolve().parent for file in files if file.suffix == ".yang")
+    if not found:
+        raise SchemaError(["pyang is installed without its YANG modules; install pyang with pip"])
+    return tuple(found)
+
+
+def own_modules() -> tuple[str, ...]:
+    """The names of all modules of this project, deviations included."""
+    return tuple(sorted(file.stem for file in own_models().glob("*.yang")))
+
+
+def load(extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = ()) -> Schema:
+    """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError."""
+    names = dict.fromkeys((*STANDARD, *own_modules(), *extra_modules))
+    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=FEATURES)

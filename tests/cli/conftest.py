@@ -1,0 +1,5 @@
+"""What tests of the command line share."""
+
+from __future__ import annotations
+
+from tests.server.running import admin_key, process, seed  # noqa: F401 - fixtures

@@ -1,0 +1,219 @@
+"""A real server in a process of its own, and foreign clients that talk to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lxml import etree
+from ncclient import manager
+
+if TYPE_CHECKING:
+    from tests.conformance.installed import Site
+from ncclient.transport import session as ncclient_session
+
+EMAN = "urn:eman:yang:eman-entity"
+NS = {
+    "nc": "urn:ietf:params:xml:ns:netconf:base:1.0",
+    "eman": EMAN,
+    "empi": "urn:eman:yang:eman-power-interface",
+    "emm": "urn:eman:yang:eman-measurement",
+    "emps": "urn:eman:yang:eman-power-state",
+    "emss": "urn:eman:yang:eman-power-state-set",
+    "emrel": "urn:eman:yang:eman-relationship",
+    "emgrp": "urn:eman:yang:eman-group",
+    "embat": "urn:eman:yang:eman-battery",
+    "embe": "urn:eman:yang:eman-backend",
+}
+ENTITIES = "/eman:energy-management/eman:entities/eman:entity"
+ncclient_session.TICK = 0.005  # seconds until it looks for something to send; 0.1 would be most of the tests' time
+READY_WITHIN = 60.0
+FOLLOWS_WITHIN = 60.0
+
+
+@dataclass
+class ServerProcess:
+    """``eman-netconf run`` as a person would start it."""
+
+    arguments: list[str]
+    state: Path
+    process: subprocess.Popen[str] | None = None
+    port: int = 0
+    log: Path = field(default_factory=Path)
+
+    def start(self) -> ServerProcess:
+        self.log = self.state.parent / f"{self.state.name}.log"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "eman_netconf", *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "PYTHONWARNINGS": "default"},
+            )
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], READY_WITHIN)
+        line = self.process.stdout.readline() if readable else ""
+        assert line.startswith("ready "), f"no ready line but {line!r}; log: {self.log.read_text()[-2000:]}"
+        self.port = int(line.split()[1].rpartition(":")[2])
+        return self
+
+    @property
+    def password(self) -> str:
+        return (self.state / "demo-password").read_text().strip()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait; the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(timeout=60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+    def connect(self, **changes: Any) -> manager.Manager:
+        """An ncclient session of the administrator."""
+        login = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "username": "admin",
+            "password": self.password,
+            "hostkey_verify": False,
+            "allow_agent": False,
+            "look_for_keys": False,
+            "timeout": 60,
+        }
+        return manager.connect(**(login | changes))
+
+
+def demo_process(state: Path, *more: str) -> ServerProcess:
+    return ServerProcess(["run", "--demo", "--port", "0", "--state", str(state), *more], state)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The demo site for tests that only read, or put back what they change."""
+    server = demo_process(tmp_path_factory.mktemp("demo") / "state", "--speed", "5").start()
+    yield server
+    assert server.end() == 0, server.log.read_text()[-2000:]
+
+
+@pytest.fixture(scope="session")
+def summer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A demo site on a summer's morning whose time runs faster, for tests that need sun or patience."""
+    state = tmp_path_factory.mktemp("summer") / "state"
+    server = demo_process(state, "--start-time", "2026-06-22T06:00:00Z", "--speed", "20").start()
+    yield server
+    assert server.end() == 0, server.log.read_text()[-2000:]
+
+
+@pytest.fixture
+def own_demo(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A demo site of the test's own, to switch and to kill."""
+    server = demo_process(tmp_path / "state").start()
+    yield server
+    server.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def snmp_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server with SNMP equipment, for tests that put back what they change."""
+    from tests.conformance.installed import equipped
+
+    with equipped(tmp_path_factory.mktemp("snmp")) as site:
+        yield site
+
+
+@pytest.fixture
+def client(demo: ServerProcess) -> Iterator[manager.Manager]:
+    """An ncclient session with the shared demo site."""
+    with demo.connect() as session:
+        yield session
+
+
+@pytest.fixture
+def summer_client(summer: ServerProcess) -> Iterator[manager.Manager]:
+    """An ncclient session with the demo site in summer."""
+    with summer.connect() as session:
+        yield session
+
+
+def found(session: manager.Manager, path: str) -> list[etree._Element]:
+    """The elements that an XPath filter selects. The answer holds nothing else but keys, so they are found in it
+    without the predicates, which may ask for what the answer leaves out or call functions that lxml has not."""
+    data = session.get(filter=("xpath", (NS, path))).data_ele
+    plain, count = path, 1
+    while count:
+        plain, count = re.subn(r"\[[^\[\]]*\]", "", plain)
+    return list(data.xpath(f".{plain}", namespaces=NS))
+
+
+def texts(session: manager.Manager, path: str) -> list[str]:
+    """What the server answers to an XPath filter, as texts."""
+    return [node.text or "" for node in found(session, path)]
+
+
+def one(session: manager.Manager, path: str) -> str | None:
+    """The one text at a path, None when absent."""
+    found = texts(session, path)
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def entity(id_: str, below: str = "") -> str:
+    """The path of an entity, or of something below it."""
+    return f"{ENTITIES}[eman:id='{id_}']{below}"
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """Ask the server again and again until it says so; each question is a round trip, so nothing spins."""
+    deadline = time.monotonic() + FOLLOWS_WITHIN
+    while time.monotonic() < deadline:
+        if answer := true():
+            return answer
+    pytest.fail(f"not within {FOLLOWS_WITHIN:g} s: {what}")
+
+
+def act(session: manager.Manager, id_: str, body: str, interface: str | None = None) -> etree._Element:
+    """Call an action in the control container of an entity, or of one of its interfaces."""
+    inner = f"<control>{body}</control>"
+    if interface is not None:
+        inner = f'<power-interface xmlns="{NS["empi"]}"><name>{interface}</name>{inner}</power-interface>'
+    request = (
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}"><entities><entity>'
+        f"<id>{id_}</id>{inner}</entity></entities></energy-management></action>"
+    )
+    return etree.fromstring(session.dispatch(etree.fromstring(request)).xml.encode())
+
+
+def set_state(session: manager.Manager, id_: str, state: str, more: str = "") -> etree._Element:
+    return act(
+        session,
+        id_,
+        f'<set-power-state xmlns="{NS["emps"]}" xmlns:s="urn:eman:yang:eman-power-state-set">'
+        f"<state>s:{state}</state>{more}</set-power-state>",
+    )
+
+
+def switch(session: manager.Manager, id_: str, interface: str, state: str, more: str = "") -> etree._Element:
+    return act(session, id_, f"<switch-supply><state>{state}</state>{more}</switch-supply>", interface)
+
+
+def edit(session: manager.Manager, inner: str) -> None:
+    """edit-config of running with the content of energy-management/entities."""
+    session.edit_config(
+        target="running",
+        config=f'<config xmlns="{NS["nc"]}"><energy-management xmlns="{EMAN}"><entities>{inner}</entities>'
+        "</energy-management></config>",
+    )

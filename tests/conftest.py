@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from eman_netconf.yang import sources
+from eman_netconf.yang.schema import Schema
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKENDS = ROOT / "backends" / "eman_backends"
+
+settings.register_profile("tests", settings.default, deadline=None)  # a busy machine is no fault
+settings.register_profile("fuzz", settings.default, deadline=None, max_examples=30_000)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    """The schema of the server with the simulated and the SNMP backend; nobody changes it."""
+    names = ("simulated", "snmp")
+    return sources.load([f"eman-backend-{name}" for name in names], [BACKENDS / name for name in names])

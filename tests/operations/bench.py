@@ -1,0 +1,140 @@
+"""A whole server below its transport: real sessions, datastores and disk, reached over memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from eman_netconf.datastore.datastores import Datastores
+from eman_netconf.datastore.storage import Storage
+from eman_netconf.errors import BASE_NS, RpcError
+from eman_netconf.messages.rpc import RpcReply
+from eman_netconf.operations.access import AdministratorOnly
+from eman_netconf.operations.dispatch import dispatch
+from eman_netconf.operations.monitoring import Monitoring, capabilities
+from eman_netconf.operations.ports import ActionHandler, Server
+from eman_netconf.server.config import Limits
+from eman_netconf.server.sessions import Sessions
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.validate import validate
+from tests.peer import Peer, memory_peer
+
+START = 1_770_000_000.0  # the wall clock of these servers, which stands still
+
+
+class Disk:
+    """The journal of a real directory, written in a thread."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    async def append(self, record: bytes) -> None:
+        await asyncio.to_thread(self.storage.append, record)
+
+
+@dataclass
+class Bench:
+    """A server and the sessions opened to it."""
+
+    server: Server
+    sessions: Sessions
+    storage: Storage
+    actions: dict[tuple[str, str], ActionHandler] = field(default_factory=dict)
+
+    @property
+    def datastores(self) -> Datastores:
+        return self.server.datastores
+
+    async def peer(self, user: str = "admin") -> Peer:
+        """A session that has exchanged hellos."""
+        return await memory_peer(self.sessions, user=user)
+
+
+@asynccontextmanager
+async def bench(
+    directory: Path, schema: Schema, *, limits: Limits | None = None, **options: Any
+) -> AsyncIterator[Bench]:
+    """A server on a directory of state, until the end of the block."""
+    storage = Storage(directory, schema)
+    found = storage.recover(lambda root: validate(schema, root), START)
+    datastores = Datastores(
+        schema,
+        found.root,
+        found.generation,
+        journal=Disk(storage),
+        writer=asyncio.Lock(),
+        breathe=lambda: asyncio.sleep(0),
+        **options,
+    )
+    made: list[Bench] = []
+    sessions = Sessions(
+        lambda session, rpc: dispatch(made[0].server, session, rpc),
+        capabilities=lambda: tuple(capabilities(schema)),
+        limits=lambda: limits or Limits(),
+        wall=lambda: START,
+        ended=lambda info: datastores.release(info.id),
+    )
+    datastores.sources.append(Monitoring(schema, datastores, sessions, START))
+    actions: dict[tuple[str, str], ActionHandler] = {}
+    judge = AdministratorOnly("admin")
+    datastores.sources.append(judge)
+    server = Server(
+        schema=schema,
+        datastores=datastores,
+        sessions=sessions,
+        judge=judge,
+        wall=lambda: START,
+        read_file=Path.read_bytes,
+        started=START,
+        actions=actions,
+    )
+    made.append(Bench(server, sessions, storage, actions))
+    try:
+        yield made[0]
+    finally:
+        await sessions.drain(1.0)
+        storage.close()
+
+
+def error(reply: RpcReply) -> RpcError:
+    """The one error of a reply."""
+    (found,) = reply.errors
+    return found
+
+
+def body(reply: RpcReply) -> str:
+    """What a reply holds, without namespaces; of <data> its content."""
+    assert reply.ok, reply.errors
+    (found,) = reply.element
+    inside = etree.QName(found).localname == "data"
+    return "".join(bare(child) for child in found) + (found.text or "") if inside else bare(found)
+
+
+def bare(element: Any) -> str:
+    """An element as XML without namespaces and the space between elements."""
+    copy = etree.fromstring(etree.tostring(element, with_tail=False))
+    for node in copy.iter():
+        node.tag = etree.QName(node).localname
+        node.tail = None
+    etree.cleanup_namespaces(copy)
+    return etree.tostring(copy, encoding="unicode")
+
+
+def edit(config: str, **options: str) -> str:
+    """An <edit-config> of running; ``options`` such as default_operation."""
+    named = "".join(f"<{name.replace('_', '-')}>{value}</{name.replace('_', '-')}>" for name, value in options.items())
+    return f"<edit-config {NAMESPACES}><target><running/></target>{named}<config>{config}</config></edit-config>"
+
+
+NAMESPACES = f'xmlns="{BASE_NS}" xmlns:nc="{BASE_NS}"'
+
+
+def named(found: RpcError) -> Mapping[str, str]:
+    """The error-info by name."""
+    return {info.name: info.value for info in found.info}

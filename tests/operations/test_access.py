@@ -1,0 +1,79 @@
+"""Until there are rules: others read what is no secret, and no filter tells them more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eman_netconf.yang.schema import Schema
+from tests.operations.bench import NAMESPACES, bench, body, edit, error
+
+HASH = "$6$salt$" + 86 * "h"
+SECRETS = (
+    '<system xmlns="urn:ietf:params:xml:ns:yang:ietf-system"><hostname>lab</hostname><authentication>'
+    f"<user><name>admin</name><password>{HASH}</password></user><user><name>monitor</name></user>"
+    "</authentication></system>"
+    '<energy-management xmlns="urn:eman:yang:eman-entity"><backends xmlns="urn:eman:yang:eman-backend"><backend>'
+    '<name>pdu</name><snmp xmlns="urn:eman:yang:eman-backend-snmp"><address>192.0.2.7</address>'
+    "<v2c><community>$aes$c2VjcmV0</community></v2c></snmp></backend></backends></energy-management>"
+    '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm"><enable-nacm>true</enable-nacm></nacm>'
+)
+GET = f"<get {NAMESPACES}>{{}}</get>"
+GET_CONFIG = f"<get-config {NAMESPACES}><source><running/></source>{{}}</get-config>"
+
+
+def xpath(select: str) -> str:
+    return (
+        '<filter type="xpath" xmlns:sys="urn:ietf:params:xml:ns:yang:ietf-system" '
+        f'xmlns:snmp="urn:eman:yang:eman-backend-snmp" select="{select}"/>'
+    )
+
+
+@pytest.mark.parametrize("request_", [GET, GET_CONFIG])
+async def test_secrets_are_for_the_administrator(tmp_path: Path, schema: Schema, request_: str) -> None:
+    """Others see names and addresses, and neither hashes, ciphertext nor the rules of access."""
+    async with bench(tmp_path, schema) as server:
+        admin, monitor = await server.peer(), await server.peer("monitor")
+        assert (await admin.rpc(edit(SECRETS))).ok
+        whole, seen = body(await admin.rpc(request_.format(""))), body(await monitor.rpc(request_.format("")))
+        for secret in ("$6$salt", "$aes$", "<nacm>"):
+            assert secret in whole
+            assert secret not in seen
+        for open_ in ("<hostname>lab</hostname>", "<name>monitor</name>", "<address>192.0.2.7</address>"):
+            assert open_ in seen
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        xpath("//sys:user[starts-with(sys:password, '$6$')]"),
+        xpath("//snmp:community"),
+        xpath("/*[//snmp:community = '$aes$c2VjcmV0']"),
+        (
+            '<filter><system xmlns="urn:ietf:params:xml:ns:yang:ietf-system"><authentication><user>'
+            f"<password>{HASH}</password></user></authentication></system></filter>"
+        ),
+    ],
+)
+async def test_a_filter_is_no_oracle(tmp_path: Path, schema: Schema, filter_: str) -> None:
+    """A filter that asks about a secret finds it for the administrator, and nothing for others."""
+    async with bench(tmp_path, schema) as server:
+        admin, monitor = await server.peer(), await server.peer("monitor")
+        assert (await admin.rpc(edit(SECRETS))).ok
+        assert body(await admin.rpc(GET_CONFIG.format(filter_)))
+        assert body(await monitor.rpc(GET_CONFIG.format(filter_))) == ""
+
+
+async def test_only_the_administrator_changes_anything(tmp_path: Path, schema: Schema) -> None:
+    """Writing and locking are denied to others, in words, and counted."""
+    async with bench(tmp_path, schema) as server:
+        monitor = await server.peer("monitor")
+        lock = f"<lock {NAMESPACES}><target><running/></target></lock>"
+        for request in (edit(SECRETS), lock, f"<kill-session {NAMESPACES}><session-id>9</session-id></kill-session>"):
+            refused = error(await monitor.rpc(request))
+            assert refused.tag == "access-denied"
+            assert "only the administrator admin may" in refused.message
+        assert server.datastores.generation == 0
+        counted = body(await (await server.peer()).rpc(GET.format("")))
+        assert "<denied-operations>3</denied-operations>" in counted

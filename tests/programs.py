@@ -1,0 +1,23 @@
+"""Foreign programs that tests compare with: where one is missing the test is skipped, and fails where CI is set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+
+def program(name: str, package: str) -> str:
+    """The path of an installed program; ``package`` is Debian's for it."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    return found or missing(name, package)
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Skip, saying what to install; where everything should be there (CI is set), fail."""
+    reason = f"{what} is not installed (package {package})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,88 @@
+"""The bootstrap file is read strictly: every fault is one line that names what to change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eman_netconf.server.config import Bootstrap, ConfigError, Limits, Listen, Log, load
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    """All tables and settings arrive, relative paths relative to the file."""
+    file = tmp_path / "eman.toml"
+    file.write_text(
+        """
+        [server]
+        state = "state"
+        host-entity = "srv-07"
+        [[listen]]
+        address = "::1"
+        port = 0
+        [[listen]]
+        transport = "ssh"
+        [admin]
+        user = "alice"
+        [limits]
+        message-bytes = 1000
+        drain-seconds = 2
+        [log]
+        destination = "journal"
+        level = "debug"
+        json = true
+        """
+    )
+    assert load(file) == Bootstrap(
+        state=tmp_path / "state",
+        admin="alice",
+        host_entity="srv-07",
+        listen=(Listen(address="::1", port=0), Listen()),
+        limits=Limits(message_bytes=1000, drain_seconds=2.0),
+        log=Log("journal", "debug", json=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[server", "Expected"),
+        ("colour = 1", "no setting 'colour'"),
+        ("[server]\nstat = 'x'", "[server] has no setting 'stat'"),
+        ("[server]\nstate = 1", "state must be a string"),
+        ("listen = 1", "[[listen]] tables"),
+        ("[[listen]]\nport = 65536", "outside 0..65535"),
+        ("[[listen]]\nport = true", "whole number"),
+        ("[[listen]]\nport = 1.5", "whole number"),
+        ("[[listen]]\naddress = 'pdu'", "not an IPv4 or IPv6 address"),
+        ("[[listen]]\ntransport = 'telnet'", "use one of: ssh"),
+        ("[limits]\nmessage-bytes = 0", "must be more than 0"),
+        ("[limits]\nsessions = 5", "no setting 'sessions'"),
+        ("[log]\nlevel = 'loud'", "use one of: debug"),
+        ("[log]\njson = 'yes'", "true or false"),
+        ("admin = 'root'", "[admin] must be a table"),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, text: str, words: str) -> None:
+    """A wrong file is refused with its name and what is wrong, in one line."""
+    file = tmp_path / "eman.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """No file at all is a sentence, not a traceback."""
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_binary_is_no_bootstrap(tmp_path: Path) -> None:
+    """A file that is no text says so."""
+    file = tmp_path / "eman.toml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(file)

@@ -1,0 +1,59 @@
+"""The energy core in the shell: its faults stay its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
+
+import pytest
+
+from eman_netconf.backend import EntityInfo, Inventory, LinkState, Outcome, Pass
+from eman_netconf.energy.domain import Domain
+from eman_netconf.errors import RpcError
+from eman_netconf.server.clock import Clock
+from eman_netconf.server.energy import Energy
+from eman_netconf.server.history import History
+from eman_netconf.server.secrets import Vault
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import Inner
+
+
+@pytest.fixture
+async def energy(tmp_path: Path, schema: Schema) -> AsyncIterator[Energy]:
+    """The core of a server without configuration and backends."""
+    domain = Domain(schema, new_uuid=lambda name: str(uuid5(NAMESPACE_OID, name)))
+    history = History(tmp_path / "history.sqlite", {})
+    made = Energy(domain, {}, history, Clock(), Vault(tmp_path / "key"), tmp_path)
+    made.start(Inner(schema.root))
+    yield made
+    await made.close()
+
+
+def broken(*_arguments: object) -> list[object]:
+    raise ZeroDivisionError
+
+
+async def test_a_fault_of_the_core_costs_one_message(
+    energy: Energy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the core fails to take in is logged, the backend's task hears nothing of it, and the next is taken in."""
+    with monkeypatch.context() as patch:
+        for name in ("inventory", "ingest", "link", "forget"):
+            patch.setattr(energy.domain, name, broken)
+        energy.inventory("pdu", Inventory((EntityInfo(),)))
+        energy.readings("pdu", Pass(()))
+        energy.link("pdu", LinkState.UP, None, None)
+        energy.forgotten("pdu")
+    assert caplog.text.count("what it said could not be taken in") == 4
+    energy.inventory("pdu", Inventory((EntityInfo(),)))
+    assert "pdu" in energy.domain.site.entities
+
+
+async def test_nobody_waits_for_an_answer_that_is_lost(energy: Energy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When an outcome cannot be taken in, who waits for an answer is told so in words."""
+    waiting = energy.answer(1)
+    monkeypatch.setattr(energy.domain, "outcome", broken)
+    energy.outcome(7, Outcome.ACCEPTED, None)
+    with pytest.raises(RpcError, match="Read the state"):
+        await waiting

@@ -1,0 +1,399 @@
+"""The poller: a dead or slow backend never disturbs another, commands are sent once, trouble is told once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eman_netconf.backend import (
+    Command,
+    CommandKind,
+    Context,
+    EntityInfo,
+    Inventory,
+    LinkState,
+    Misconfigured,
+    Outcome,
+    OutcomeUnknown,
+    Pass,
+    Plugin,
+    Point,
+    Quantity,
+    Reading,
+    Refused,
+    Settings,
+    Supply,
+    Unavailable,
+)
+from eman_netconf.server.clock import Clock
+from eman_netconf.server.poller import LINK, BackendConfig, Happening, Poller
+
+
+@dataclass
+class Seen:
+    """A receiver that remembers, and wakes who waits for something."""
+
+    links: list[tuple[str, LinkState, str | None]] = field(default_factory=list)
+    passes: list[tuple[str, Pass]] = field(default_factory=list)
+    outcomes: list[tuple[int, Outcome, str | None]] = field(default_factory=list)
+    inventories: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def _wake(self) -> None:
+        async def notify() -> None:
+            async with self.changed:
+                self.changed.notify_all()
+
+        task = asyncio.get_running_loop().create_task(notify())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def inventory(self, backend: str, inventory: Inventory) -> None:
+        self.inventories.append(backend)
+        self._wake()
+
+    def readings(self, backend: str, readings: Pass) -> None:
+        self.passes.append((backend, readings))
+        self._wake()
+
+    def link(self, backend: str, state: LinkState, error: str | None, duration: float | None) -> None:
+        self.links.append((backend, state, error))
+        self._wake()
+
+    def outcome(self, command_id: int, outcome: Outcome, reason: str | None) -> None:
+        self.outcomes.append((command_id, outcome, reason))
+        self._wake()
+
+    def forgotten(self, backend: str) -> None:
+        self.gone.append(backend)
+        self._wake()
+
+    async def until(self, true: Callable[[], object]) -> None:
+        async with asyncio.timeout(10), self.changed:
+            await self.changed.wait_for(true)
+
+
+class Device:
+    """A backend whose every answer a test decides."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        if settings.get("bad"):
+            raise Misconfigured("no address")
+        self.name = context.name
+        self.reads = 0
+        self.running = 0
+        self.sent: list[str] = []
+        self.closed = 0
+        self.opened = 0
+        self.on_open: Callable[[], Awaitable[None]] | None = None
+        self.on_read: Callable[[], Awaitable[None]] | None = None
+        self.on_command: Callable[[], Awaitable[None]] | None = None
+
+    async def open(self) -> Inventory:
+        self.opened += 1
+        if self.on_open:
+            await self.on_open()
+        return Inventory((EntityInfo(),))
+
+    async def read(self) -> Pass:
+        self.reads += 1
+        self.running += 1
+        assert self.running == 1, "two passes at once"
+        try:
+            if self.on_read:
+                await self.on_read()
+        finally:
+            self.running -= 1
+        return Pass((Reading(Point(), Quantity.ACTIVE_POWER, Decimal(5), 0.0),))
+
+    async def switch_supply(self, point: Point, supply: Supply) -> None:
+        self.sent.append(f"{point.interface} {supply}")
+        if self.on_command:
+            await self.on_command()
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Bench:
+    """A poller with devices that tests can reach."""
+
+    def __init__(self, directory: Path) -> None:
+        self.devices: dict[str, Device] = {}
+        self.seen = Seen()
+        self.poller = Poller({"test": Plugin("test", "none", self._build)}, self.seen, Clock(), directory)
+        self.prepare: Callable[[Device], None] = lambda device: None
+
+    def _build(self, settings: Settings, context: Context) -> Device:
+        device = Device(settings, context)
+        self.devices[context.name] = device
+        self.prepare(device)
+        return device
+
+    def configure(self, *names: str, **changes: Any) -> None:
+        self.poller.configure({name: BackendConfig(name, "test", {}, **changes) for name in names})
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A poller that is closed afterwards, leaving no task."""
+    made = Bench(tmp_path)
+    yield made
+    await made.poller.close()
+    for device in made.devices.values():
+        assert device.closed >= (1 if device.opened else 0)
+    await asyncio.gather(*made.seen.tasks)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def switch(number: int, backend: str = "a", kind: CommandKind = CommandKind.SWITCH_SUPPLY) -> Command:
+    return Command(number, backend, kind, Point("", "outlet-1"), "off", deadline=0.2)
+
+
+async def fail() -> None:
+    raise Unavailable("no route")
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_backend_is_opened_and_read(bench: Bench) -> None:
+    """Inventory first, then readings, then link up."""
+    bench.configure("a")
+    await bench.seen.until(lambda: bench.seen.passes)
+    assert bench.seen.inventories == ["a"]
+    assert [state for _, state, _ in bench.seen.links][:2] == [LinkState.OPENING, LinkState.UP]
+
+
+async def test_a_hanging_device_stops_nobody_else(bench: Bench) -> None:
+    """While one device never answers, another is read again and again."""
+
+    def hang(device: Device) -> None:
+        if device.name == "dead":
+            device.on_read = never
+
+    bench.prepare = hang
+    bench.configure("dead", "alive", poll_interval=0.02, timeout=0.3)
+    await bench.seen.until(lambda: sum(name == "alive" for name, _ in bench.seen.passes) >= 5)
+    await bench.seen.until(lambda: ("dead", LinkState.STALE, "read: no answer within the deadline") in bench.seen.links)
+    assert not any(name == "dead" for name, _ in bench.seen.passes)
+
+
+async def test_a_device_that_stays_away_is_opened_anew(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Stale, then backing off, then opened again; told once when it went and once when it came back."""
+    caplog.set_level(logging.INFO)
+    bench.configure("a", poll_interval=0.01)
+    await bench.seen.until(lambda: bench.seen.passes)
+    device = bench.devices["a"]
+    device.on_read = fail
+    await bench.seen.until(lambda: any(state is LinkState.BACKING_OFF for _, state, _ in bench.seen.links))
+    device.on_read = None
+    before = len(bench.seen.passes)
+    bench.poller.read_soon("a")
+    await bench.seen.until(lambda: len(bench.seen.passes) > before)
+    assert device.opened == 2
+    told = [record.message for record in caplog.records if "backend a" in record.message]
+    assert len(told) == 2
+    assert "no route" in told[0]
+    assert "again" in told[1]
+
+
+async def test_a_command_is_sent_once_and_read_back(bench: Bench) -> None:
+    """An accepted command is told, and the device is read at once."""
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    bench.poller.send(switch(1))
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert bench.seen.outcomes == [(1, Outcome.ACCEPTED, None)]
+    assert bench.devices["a"].sent == ["outlet-1 off"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Refused("locked"), Outcome.REFUSED),
+        (Unavailable("not sent"), Outcome.UNAVAILABLE),
+        (OutcomeUnknown("no answer"), Outcome.UNKNOWN),
+        (ValueError("bug"), Outcome.UNKNOWN),
+        (None, Outcome.UNKNOWN),
+    ],
+)
+async def test_how_a_command_ends(bench: Bench, answer: Exception | None, outcome: Outcome) -> None:
+    """What the device said is told as it is; silence and surprises are unknown; nothing is sent twice."""
+
+    async def act() -> None:
+        if answer is None:
+            await never()
+        else:
+            raise answer
+
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    bench.devices["a"].on_command = act
+    bench.poller.send(switch(7))
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert [(number, result) for number, result, _ in bench.seen.outcomes] == [(7, outcome)]
+    assert len(bench.devices["a"].sent) == 1
+
+
+async def test_what_a_backend_cannot_do_is_refused(bench: Bench) -> None:
+    """A command without its capability is a refusal with a sentence."""
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    bench.poller.send(switch(1, kind=CommandKind.SET_POWER_STATE))
+    await bench.seen.until(lambda: bench.seen.outcomes)
+    assert bench.seen.outcomes[0][1:] == (Outcome.REFUSED, "this backend cannot set-power-state")
+
+
+async def test_commands_to_nobody_are_answered(bench: Bench) -> None:
+    """A backend that is not configured, or away, or misconfigured, makes its commands unavailable at once."""
+
+    def away(device: Device) -> None:
+        device.on_open = fail
+
+    bench.prepare = away
+    bench.configure("away")
+    bench.poller.send(switch(1, "nobody"))
+    await bench.seen.until(lambda: any(state is LinkState.BACKING_OFF for _, state, _ in bench.seen.links))
+    bench.poller.send(switch(2, "away"))
+    await bench.seen.until(lambda: len(bench.seen.outcomes) == 2)
+    assert {outcome for _, outcome, _ in bench.seen.outcomes} == {Outcome.UNAVAILABLE}
+    assert bench.devices["away"].sent == []
+
+
+async def test_a_misconfigured_backend_says_so(bench: Bench) -> None:
+    """Settings that cannot work leave the link closed with the reason, and nothing else fails."""
+    bench.poller.configure({"a": BackendConfig("a", "test", {"bad": True}), "b": BackendConfig("b", "other", {})})
+    await bench.seen.until(lambda: len(bench.seen.links) == 2)
+    assert set(bench.seen.links) == {
+        ("a", LinkState.CLOSED, "misconfigured: no address"),
+        ("b", LinkState.CLOSED, "no backend 'other' is installed"),
+    }
+
+
+async def test_configuration_is_followed(bench: Bench) -> None:
+    """A removed backend is closed and forgotten, a changed one started anew, an unchanged one left alone."""
+    bench.configure("a", "b", poll_interval=0.01)
+    await bench.seen.until(lambda: {name for name, _ in bench.seen.passes} == {"a", "b"})
+    first = dict(bench.devices)
+    config = {"a": BackendConfig("a", "test", {}, 0.01), "b": BackendConfig("b", "test", {"x": 1}, 0.01)}
+    bench.poller.configure(config)
+    await bench.seen.until(lambda: bench.devices["b"] is not first["b"] and bench.devices["b"].reads)
+    assert bench.devices["a"] is first["a"]
+    assert bench.seen.gone == []
+    bench.poller.configure({})
+    await bench.seen.until(lambda: sorted(bench.seen.gone) == ["a", "b"])
+
+
+async def test_a_changed_backend_waits_until_the_old_one_let_go(bench: Bench) -> None:
+    """Two connections to one device never overlap: the new one is built when the old one is closed."""
+    release = asyncio.Event()
+
+    async def slowly() -> None:
+        await release.wait()
+
+    bench.configure("a", poll_interval=0.01)
+    await bench.seen.until(lambda: bench.seen.passes)
+    old = bench.devices["a"]
+    old.on_command = slowly
+    bench.poller.send(switch(1))
+    await bench.seen.until(lambda: old.sent)
+    bench.configure("a", poll_interval=0.02)
+    bench.configure("a", poll_interval=0.03)
+    seen = len(bench.seen.links)
+    bench.poller.send(switch(2))
+    await asyncio.sleep(0)
+    assert bench.devices["a"] is old
+    release.set()
+    await bench.seen.until(lambda: bench.devices["a"].sent == ["outlet-1 off"] and bench.devices["a"] is not old)
+    assert old.closed
+    states = [state for _, state, _ in bench.seen.links[seen:]]
+    assert LinkState.CLOSED not in states[states.index(LinkState.OPENING) :]
+    assert bench.seen.gone == []
+
+
+async def test_commands_that_follow_from_a_refusal_do_not_hold_the_loop(bench: Bench) -> None:
+    """Whoever answers "unavailable" with a command again is answered again, but everything else goes on."""
+    bench.prepare = lambda device: setattr(device, "on_open", fail)
+    bench.configure("a")
+    await bench.seen.until(lambda: ("a", LinkState.BACKING_OFF, "open: no route") in bench.seen.links)
+    answered = bench.seen.outcome
+    obstinate = True
+
+    def again(number: int, outcome: Outcome, reason: str | None) -> None:
+        answered(number, outcome, reason)
+        if obstinate:
+            bench.poller.send(switch(number + 1))
+
+    bench.seen.outcome = again  # type: ignore[assignment]  # this receiver never gives up
+    bench.poller.send(switch(1))
+    await bench.seen.until(lambda: len(bench.seen.outcomes) > 3)
+    obstinate = False
+
+
+async def test_rediscovery_takes_the_inventory_anew(bench: Bench) -> None:
+    """Asked to rediscover, the backend is closed, opened and inventoried again at once."""
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    assert bench.poller.rediscover("a")
+    await bench.seen.until(lambda: len(bench.seen.inventories) == 2)
+    assert not bench.poller.rediscover("none")
+
+
+async def test_a_backends_bug_is_its_own(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected exception makes the device stale and is logged, and the next pass is tried."""
+
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    bench.configure("a", poll_interval=0.01)
+    await bench.seen.until(lambda: bench.seen.passes)
+    bench.devices["a"].on_read = bug
+    await bench.seen.until(lambda: bench.seen.links[-1][1] is LinkState.STALE)
+    bench.devices["a"].on_read = None
+    await bench.seen.until(lambda: bench.seen.links[-1][1] is LinkState.UP)
+    assert "failed unexpectedly" in caplog.text
+
+
+def test_the_link_table_is_whole() -> None:
+    """Every state is reached and left, and stopping is possible from everywhere."""
+    assert {state for state, _ in LINK} == set(LinkState)
+    assert set(LINK.values()) == set(LinkState)
+    assert all((state, Happening.STOP) in LINK for state in LinkState)
+
+
+async def test_stopping_waits_for_the_command_in_flight(tmp_path: Path) -> None:
+    """A switch is never left half-told: closing waits until the device has answered."""
+    bench = Bench(tmp_path)
+    release = asyncio.Event()
+    started = asyncio.Event()
+
+    async def slowly() -> None:
+        started.set()
+        await release.wait()
+
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    bench.devices["a"].on_command = slowly
+    bench.poller.send(Command(1, "a", CommandKind.SWITCH_SUPPLY, Point("", "o"), "off", deadline=10))
+    await started.wait()
+    closing = asyncio.create_task(bench.poller.close())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await asyncio.shield(closing)
+    assert not closing.done()
+    release.set()
+    await closing
+    assert bench.seen.outcomes == [(1, Outcome.ACCEPTED, None)]
+    await asyncio.gather(*bench.seen.tasks)
