@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import asyncssh
@@ -110,13 +111,21 @@ async def test_live(users: Users, directory: Directory, keys: dict[str, asyncssh
     assert not await users.permits_password("alice", PASSWORD)
 
 
-async def test_many_at_once(users: Users, directory: Directory) -> None:
-    """Checks wait for the few threads while the loop goes on."""
-    directory.set(("alice", sha512_crypt.using(rounds=5000).hash(PASSWORD), ()))
+async def test_many_at_once(users: Users, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks wait for the few threads while the loop goes on: here none may end before the loop says so."""
+    loop_ran = threading.Event()
+    waited: list[bool] = []
+
+    def held(password: str, crypt: str) -> bool:
+        waited.append(loop_ran.wait(timeout=30))
+        return matches_hash(password, crypt)
+
+    monkeypatch.setattr(users_module, "matches_hash", held)
+    directory.set(("alice", sha512_crypt.using(rounds=1000).hash(PASSWORD), ()))
     checks = asyncio.gather(*(users.permits_password("alice", PASSWORD) for _ in range(20)))
-    turns = 0
-    while not checks.done():
-        turns += 1
+    for _ in range(5):
         await asyncio.sleep(0)
-    assert turns > 20
+    assert not checks.done()
+    loop_ran.set()
     assert await checks == [True] * 20
+    assert waited == [True] * 20
