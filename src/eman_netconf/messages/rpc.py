@@ -30,13 +30,17 @@ _ATTRIBUTE_ESCAPES = _ESCAPES | str.maketrans({'"': "&quot;", "\t": "&#9;", "\n"
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """Who asks: one NETCONF session (RFC 6022 section 2.1.3). ``login_time`` is seconds since the epoch."""
+    """Who asks: one NETCONF session (RFC 6022 section 2.1.3). ``login_time`` is seconds since the epoch.
+
+    ``groups`` are those of the user that the transport tells (RFC 8341 section 2.5).
+    """
 
     id: int
     user: str
     source_host: str
     login_time: float
     transport: str = "netconf-ssh"
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

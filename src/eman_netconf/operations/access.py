@@ -86,6 +86,9 @@ class AdministratorOnly:
             self.denied_operations += 1
             raise self._denied(session, f"call {node.name}", ErrorType.APPLICATION, path)
 
+    def notification(self, session: SessionInfo, node: SchemaNode, notification: Inner) -> bool:
+        return True
+
     def operational(self, running: Inner) -> Iterable[tuple[SchemaNode, Data | None]]:
         """The counters of the container nacm (RFC 8341 section 3.3)."""
         node = running.schema.child("ietf-netconf-acm:nacm")

@@ -81,6 +81,9 @@ class Judge(Protocol):
     def action(self, session: SessionInfo, node: SchemaNode, path: Path) -> None:
         """May this user call this action at ``path``, which ends with the node the action is defined on?"""
 
+    def notification(self, session: SessionInfo, node: SchemaNode, notification: Inner) -> bool:
+        """May this user receive this notification of type ``node``? What is denied is counted. Raises nothing."""
+
 
 #: Raises RpcError or RpcErrors; gives the output, None for <ok/>. ``path`` ends with the node the action is on.
 ActionHandler = Callable[["Server", SessionInfo, Path, Inner], Awaitable[Inner | None]]
