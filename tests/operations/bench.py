@@ -78,8 +78,8 @@ async def bench(
         capabilities=lambda: tuple(capabilities(schema)),
         limits=lambda: limits or Limits(),
         wall=lambda: START,
-        ended=lambda info: datastores.release(info.id),
     )
+    sessions.ended.append(lambda info, _end: datastores.release(info.id))
     datastores.sources.append(Monitoring(schema, datastores, sessions, START))
     actions: dict[tuple[str, str], ActionHandler] = {}
     judge = AdministratorOnly("admin")

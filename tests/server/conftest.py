@@ -15,7 +15,7 @@ from passlib.hash import sha512_crypt
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.messages.rpc import BASE_1_0, BASE_1_1, Data, Ok, Output, Reply, Rpc, SessionInfo
 from eman_netconf.server.config import Limits
-from eman_netconf.server.sessions import Sessions
+from eman_netconf.server.sessions import End, Sessions
 from eman_netconf.server.ssh import SshServer, load_host_key
 from eman_netconf.server.users import Users
 from eman_netconf.yang.schema import Kind, Module, SchemaNode
@@ -42,8 +42,15 @@ class Wire:
             capabilities=lambda: (BASE_1_0, BASE_1_1),
             limits=lambda: self.limits,
             wall=lambda: 1_800_000_000.0,
-            ended=lambda info: self.ended.append(info.id),
         )
+        self.opened: list[int] = []
+        self.ends: dict[int, End] = {}
+        self.sessions.opened.append(lambda info: self.opened.append(info.id))
+        self.sessions.ended.append(lambda info, end: self.take_end(info.id, end))
+
+    def take_end(self, number: int, end: End) -> None:
+        self.ended.append(number)
+        self.ends[number] = end
 
     def limit(self, **changes: Any) -> None:
         self.limits = replace(self.limits, **changes)

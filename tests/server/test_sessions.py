@@ -12,7 +12,7 @@ from eman_netconf.messages.framing import frame
 from eman_netconf.messages.rpc import BASE_1_0, BASE_1_1, Hello, notification_bytes
 from eman_netconf.messages.session import ProtocolFault
 from eman_netconf.server import sessions as sessions_module
-from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD, READ_AHEAD, Full
+from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD, READ_AHEAD, End, Full, Termination
 from tests.peer import MemoryChannel, Peer, memory_channel, memory_peer
 from tests.server.conftest import SLICE, WIRE_NS, Wire
 
@@ -184,6 +184,62 @@ async def test_kill(wire: Wire) -> None:
     assert not channel.open
     assert not await wire.sessions.kill(victim.session_id)
     assert wire.sessions.totals.dropped_sessions == 0
+
+
+async def test_ends(wire: Wire) -> None:
+    """Who exchanged hellos is told as opened; every end is told with its reason, and who killed."""
+    ended = await memory_peer(wire.sessions)
+    await ended.rpc("<close-session/>")
+    vanished, _ = await greeted(wire)
+    vanished.vanish()
+    _, victim = await greeted(wire)
+    await wire.sessions.kill(victim.session_id, 77)
+    _, peer = await greeted(wire)
+    peer.send(b"\n#x")
+    await peer.closed()
+    stranger = memory_channel(wire.sessions)
+    stranger.peer.send(frame(Hello(("urn:other",)).to_bytes(), chunked=False))
+    await stranger.peer.closed()
+    early = memory_channel(wire.sessions)
+    early.vanish()
+    wire.limit(hello_seconds=0.01)
+    late = memory_channel(wire.sessions)
+    await late.peer.closed()
+    wire.limit(hello_seconds=20.0)
+    _, drained = await greeted(wire)
+    await wire.sessions.drain(5.0)
+    assert wire.opened == [1, 2, 3, 4, 8]
+    assert drained.session_id == 8
+    assert wire.ends == {
+        1: End(Termination.CLOSED),
+        2: End(Termination.DROPPED),
+        3: End(Termination.KILLED, 77),
+        4: End(Termination.OTHER),
+        5: End(Termination.BAD_HELLO),
+        6: End(Termination.DROPPED),
+        7: End(Termination.TIMEOUT),
+        8: End(Termination.OTHER),
+    }
+
+
+async def test_drained(wire: Wire) -> None:
+    """Who sends many notifications can wait until they have gone to the channel; a lost session wakes him too."""
+    channel, peer = await greeted(wire)
+    message = notification_bytes("2026-01-01T00:00:00Z", b"<e xmlns='urn:e'/>")
+    channel.fill()
+    assert channel.session.notify(message)
+    waiting = asyncio.ensure_future(channel.session.drained())
+    await turns()
+    assert not waiting.done()
+    channel.drain()
+    await waiting
+    await peer.notification()
+    channel.fill()
+    assert channel.session.notify(message)
+    waiting = asyncio.ensure_future(channel.session.drained())
+    await turns()
+    channel.vanish()
+    await waiting
 
 
 async def test_kill_while_streaming(wire: Wire) -> None:

@@ -124,7 +124,7 @@ async def kill_session(server: Server, request: Request) -> Reply:
     number = int(request.input.leaf("session-id") or 0)
     if number == request.session.id:
         raise _bad_session("This is the number of the session that asks; use close-session to end it.")
-    if not await server.sessions.kill(number):
+    if not await server.sessions.kill(number, request.session.id):
         raise _bad_session(f"There is no session {number}; see netconf-state/sessions for those there are.")
     return Ok()
 

@@ -62,8 +62,8 @@ class Sessions(Protocol):
 
     def live(self) -> Sequence[LiveSession]: ...
 
-    async def kill(self, session_id: int, /) -> bool:
-        """End a session; True when it is gone with its locks, False when there is none."""
+    async def kill(self, session_id: int, /, by: int | None = None) -> bool:
+        """End a session as ``by`` asks; True when it is gone with its locks, False when there is none."""
 
 
 class Judge(Protocol):

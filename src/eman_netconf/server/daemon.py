@@ -197,8 +197,8 @@ class Daemon:
             capabilities=lambda: self._capabilities,
             limits=lambda: self._limits,
             wall=lambda: self.clock.now().wall,
-            ended=lambda info: self.datastores.release(info.id),
         )
+        self.sessions.ended.append(lambda info, _end: self.datastores.release(info.id))
         self._capabilities = tuple(capabilities(self.schema))
         started = self.clock.now().wall
         self._started = stamp(started)

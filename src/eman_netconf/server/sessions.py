@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from time import monotonic
 from typing import Final, Protocol
 
@@ -55,6 +56,25 @@ class Channel(Protocol):
 Handler = Callable[[SessionInfo, Rpc], Awaitable[Reply]]
 
 
+class Termination(StrEnum):
+    """Why a session ended (RFC 6470 section 2.2, termination-reason)."""
+
+    CLOSED = "closed"
+    KILLED = "killed"
+    DROPPED = "dropped"
+    TIMEOUT = "timeout"
+    BAD_HELLO = "bad-hello"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a session ended; ``killed_by`` is the session that killed it, None when none did or nobody knows."""
+
+    reason: Termination
+    killed_by: int | None = None
+
+
 class Full(Exception):
     """No more sessions are taken; the text is a sentence for the client."""
 
@@ -81,7 +101,8 @@ class Totals(Counters):
 class Sessions:
     """All live sessions. ``limits`` is asked when a session opens, ``capabilities`` likewise.
 
-    ``ended`` is told once for each session that was opened, when its last request is done: locks go then.
+    ``opened`` are told of each session that has exchanged hellos, ``ended`` once of each that was taken in, greeted or
+    not, when its last request is done: locks go then. They are told in their order, and what one raises is logged.
     """
 
     def __init__(
@@ -91,14 +112,14 @@ class Sessions:
         capabilities: Callable[[], tuple[str, ...]],
         limits: Callable[[], config.Limits],
         wall: Callable[[], float],
-        ended: Callable[[SessionInfo], None],
     ) -> None:
         self.handler = handler
+        self.opened: list[Callable[[SessionInfo], None]] = []
+        self.ended: list[Callable[[SessionInfo, End], None]] = []
         self.totals = Totals()
         self._capabilities = capabilities
         self._limits = limits
         self._wall = wall
-        self._ended = ended
         self._live: dict[int, LiveSession] = {}
         self._of_user: Counter[str] = Counter()
         self._last_id = 0
@@ -126,12 +147,15 @@ class Sessions:
     def get(self, session_id: int) -> LiveSession | None:
         return self._live.get(session_id)
 
-    async def kill(self, session_id: int) -> bool:
-        """End a session whatever it is doing; True when it is gone with its locks, False when there was none."""
+    async def kill(self, session_id: int, by: int | None = None) -> bool:
+        """End a session whatever it is doing; True when it is gone with its locks, False when there was none.
+
+        ``by`` is the session that asks for it.
+        """
         session = self._live.get(session_id)
         if session is None:
             return False
-        await session.kill()
+        await session.kill(by)
         return True
 
     async def drain(self, seconds: float) -> None:
@@ -149,7 +173,15 @@ class Sessions:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
-    def forget(self, session: LiveSession) -> None:
+    def greeted(self, session: LiveSession) -> None:
+        """Called by the session when hellos are exchanged."""
+        for told in self.opened:
+            try:
+                told(session.info)
+            except Exception:
+                log.exception("session %d: its start could not be handled", session.info.id)
+
+    def forget(self, session: LiveSession, end: End) -> None:
         """Called by the session at its end, once."""
         info = session.info
         if self._live.pop(info.id, None) is None:
@@ -157,10 +189,11 @@ class Sessions:
         self._of_user[info.user] -= 1
         if not self._of_user[info.user]:
             del self._of_user[info.user]
-        try:
-            self._ended(info)
-        except Exception:
-            log.exception("session %d: its end could not be handled", info.id)
+        for told in self.ended:
+            try:
+                told(info, end)
+            except Exception:
+                log.exception("session %d: its end could not be handled", info.id)
 
     def _next_id(self) -> int:
         while True:
@@ -179,9 +212,11 @@ class LiveSession:
     __slots__ = (
         "_busy",
         "_channel",
+        "_drained",
         "_finishing",
         "_flushing",
         "_input",
+        "_killed",
         "_limits",
         "_loop",
         "_lost",
@@ -229,6 +264,7 @@ class LiveSession:
         self._busy = True  # not waiting for input
         self._replying = False  # inside a reply, where no notification may go
         self._finishing = False
+        self._killed: End | None = None
         self._lost = False
         self._turn = 0.0  # when the others last ran
         self._out: list[bytes] = []
@@ -236,6 +272,7 @@ class LiveSession:
         self._flushing = False
         self._notifications: list[bytes] = []
         self._notifications_size = 0
+        self._drained: asyncio.Event | None = None  # made when somebody waits for it
 
     # --- called by the transport
 
@@ -272,8 +309,10 @@ class LiveSession:
         self._wire.close()
         self._input.set()
         self._writable.set()
+        if self._drained is not None:
+            self._drained.set()
         if self.task is None:
-            self._registry.forget(self)
+            self._registry.forget(self, End(Termination.DROPPED))
 
     def pause(self) -> None:
         self._writable.clear()
@@ -295,6 +334,14 @@ class LiveSession:
         self._schedule_flush()
         return True
 
+    async def drained(self) -> None:
+        """Return when no notification waits any more, or the session is over."""
+        while self._notifications and not self._lost:
+            if self._drained is None:
+                self._drained = asyncio.Event()
+            self._drained.clear()
+            await self._drained.wait()
+
     def finish(self) -> None:
         """End once the request being answered is done."""
         self._finishing = True
@@ -306,12 +353,13 @@ class LiveSession:
         """End now; what a request holds is released when it has unwound."""
         self._channel.abort()
         if self.task is None:
-            self._registry.forget(self)
+            self._registry.forget(self, self._killed or End(Termination.OTHER))
         else:
             self.task.cancel()
 
-    async def kill(self) -> None:
+    async def kill(self, by: int | None = None) -> None:
         """End now, and return when all is released. Not for a session's own request (RFC 6241 section 7.9)."""
+        self._killed = self._killed or End(Termination.KILLED, by)
         self.cancel()
         if self.task is not None:
             await asyncio.wait([self.task], timeout=_UNWIND)
@@ -320,22 +368,30 @@ class LiveSession:
 
     async def _run(self) -> None:
         dropped = True
+        end = End(Termination.OTHER)
         try:
             self._write(self._wire.greeting())
             async with asyncio.timeout(self._limits.hello_seconds):
                 greeted = isinstance(await self._next(), Opened)
             log.info("session %d: opened by %s from %s", self.info.id, self.info.user, self.info.source_host)
+            if greeted:
+                self._registry.greeted(self)
+            end = End(Termination.DROPPED)
             while greeted and not self._finishing and (event := await self._next()):
                 self._busy = True
                 if isinstance(event, Refused):
                     await self._refuse(event)
                 elif isinstance(event, Rpc) and await self._answer(event):
+                    end = End(Termination.CLOSED)
                     break
+            if self._finishing and end.reason is Termination.DROPPED:
+                end = End(Termination.OTHER)
             dropped = self._lost
             log.info("session %d: closed", self.info.id)
             self._flush()
             self._channel.close()
         except ProtocolFault as fault:
+            end = End(Termination.BAD_HELLO if self._wire.peer is None else Termination.OTHER)
             self._count_fault()
             log.info("session %d: closed, %.300r", self.info.id, str(fault))  # as repr: it may hold what came in
             if fault.farewell:
@@ -344,21 +400,25 @@ class LiveSession:
             self._flush()
             self._channel.close()
         except TimeoutError:
+            end = End(Termination.TIMEOUT)
             log.info("session %d: closed, nothing came from the client for too long", self.info.id)
             self._channel.abort()
         except _Lost:
+            end = End(Termination.DROPPED)
             log.info("session %d: the client went away", self.info.id)
         except asyncio.CancelledError:
             dropped = False
+            end = self._killed or End(Termination.OTHER)
             log.info("session %d: ended by the server", self.info.id)
             self._channel.abort()
         except Exception:
+            end = End(Termination.OTHER)
             log.exception("session %d: closed, the reply could not be finished", self.info.id)
             self._channel.abort()
         finally:
             self._registry.totals.dropped_sessions += dropped
             self._wire.close()
-            self._registry.forget(self)
+            self._registry.forget(self, end)
 
     def _count_fault(self) -> None:
         if self._wire.peer is None:
@@ -491,3 +551,5 @@ class LiveSession:
             self._out_size += self._notifications_size
             self._notifications.clear()
             self._notifications_size = 0
+            if self._drained is not None:
+                self._drained.set()
