@@ -1,0 +1,65 @@
+"""Which events a filter lets through (RFC 5277 section 3.6)."""
+
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+
+from eman_netconf.datastore.select import EVERYTHING, compile_subtree, compile_xpath
+from eman_netconf.notifications.filters import event_schema, passes
+from eman_netconf.yang.schema import Schema
+from tests.notifications.stage import EMPS, Stage
+
+EMPI = "urn:eman:yang:eman-power-interface"
+
+
+@pytest.mark.parametrize(
+    ("content", "through"),
+    [
+        (f'<power-state-changed xmlns="{EMPS}"/>', {"pdu-1", "ups-1"}),
+        (f'<power-state-changed xmlns="{EMPS}"><entity>ups-1</entity></power-state-changed>', {"ups-1"}),
+        (f'<power-state-changed xmlns="{EMPS}"><entity>ups-2</entity></power-state-changed>', set()),
+        (f'<power-state-changed xmlns="{EMPS}"><entity/></power-state-changed>', {"pdu-1", "ups-1"}),
+        (f'<power-state-changed xmlns="{EMPS}"><from/></power-state-changed>', set()),
+        ("<power-state-changed/>", {"pdu-1", "ups-1"}),
+        (f'<supply-switched xmlns="{EMPI}"/>', set()),
+        (f'<nonsense xmlns="{EMPI}"/>', set()),
+        ("", set()),
+    ],
+)
+def test_subtree(stage: Stage, content: str, through: set[str]) -> None:
+    """A subtree filter lets an event through when it selects something of it."""
+    events = event_schema(stage.schema)
+    selection = compile_subtree(etree.fromstring(f"<filter>{content}</filter>"), events)
+    assert {id_ for id_ in ("pdu-1", "ups-1") if passes(selection, events, stage.notification(id_))} == through
+
+
+@pytest.mark.parametrize(
+    ("expression", "through"),
+    [
+        ("/s:power-state-changed", {"pdu-1", "ups-1"}),
+        ("/s:power-state-changed[s:entity='ups-1']", {"ups-1"}),
+        ("/s:power-state-changed/s:entity[starts-with(., 'pdu')]", {"pdu-1"}),
+        ("//s:entity", {"pdu-1", "ups-1"}),
+        ("/*[s:entity='pdu-1' or s:entity='pdu-2']", {"pdu-1"}),
+        ("/i:supply-switched", set()),
+        ("/i:supply-switched | /s:power-state-changed[s:entity = 'ups-1']", {"ups-1"}),
+    ],
+)
+def test_xpath(stage: Stage, expression: str, through: set[str]) -> None:
+    """So does an XPath filter."""
+    events = event_schema(stage.schema)
+    selection = compile_xpath(expression, {"s": EMPS, "i": EMPI}, events)
+    assert {id_ for id_ in ("pdu-1", "ups-1") if passes(selection, events, stage.notification(id_))} == through
+
+
+def test_everything(stage: Stage) -> None:
+    """Without a filter every event goes through."""
+    assert passes(EVERYTHING, event_schema(stage.schema), stage.notification())
+
+
+def test_schema_of_events(schema: Schema) -> None:
+    """The schema of events is made once and holds every notification and no data."""
+    events = event_schema(schema)
+    assert event_schema(schema) is events
+    assert dict(events.root.children) == dict(schema.notifications)
