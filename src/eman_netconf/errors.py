@@ -74,13 +74,14 @@ class ErrorPath:
 class ErrorInfo:
     """One child of error-info: bad-element, session-id, non-unique ...
 
-    ``namespaces`` declares the prefixes that ``value`` uses.
+    ``namespaces`` declares the prefixes that ``value`` uses; one that holds others has these ``inside``, and no value.
     """
 
     name: str
     value: str
     namespace: str = BASE_NS
     namespaces: Mapping[str, str] = field(default_factory=dict)
+    inside: tuple[ErrorInfo, ...] = ()
 
 
 class RpcError(Exception):

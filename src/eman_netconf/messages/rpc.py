@@ -332,7 +332,8 @@ def _error(error: RpcError) -> str:
 
 def _info(info: ErrorInfo) -> str:
     own = "" if info.namespace == BASE_NS else f' xmlns="{escape_attribute(info.namespace)}"'
-    return f"<{info.name}{own}{_declare(info.namespaces)}>{escape(info.value)}</{info.name}>"
+    content = "".join(map(_info, info.inside)) or escape(info.value)
+    return f"<{info.name}{own}{_declare(info.namespaces)}>{content}</{info.name}>"
 
 
 def _declare(namespaces: Mapping[str, str]) -> str:
