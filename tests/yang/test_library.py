@@ -27,7 +27,7 @@ def test_modules(schema: Schema) -> None:
     (only,) = entries(library, "module-set").values()
     implemented, imported = entries(only, "module"), entries(only, "import-only-module")
 
-    assert implemented.keys() | imported.keys() == schema.modules.keys()
+    assert implemented.keys() | imported.keys() == {module.name for module in schema.listed()}
     assert not implemented.keys() & imported.keys()
     assert "ietf-yang-types" in imported
     assert imported["ietf-yang-types"].leaf("revision") == schema.modules["ietf-yang-types"].revision
@@ -54,12 +54,19 @@ def test_the_older_form(schema: Schema) -> None:
     state = modules_state(schema)
     modules = entries(state, "module")
 
-    assert modules.keys() == schema.modules.keys()
+    assert list(modules) == [module.name for module in schema.listed()]
     assert {name for name, module in modules.items() if module.leaf("conformance-type") == "implement"} == {
-        name for name, module in schema.modules.items() if module.implemented
+        module.name for module in schema.listed() if module.implemented
     }
     assert list(entries(modules["ietf-system"], "deviation")) == ["eman-system-deviations"]
     assert state.leaf("module-set-id") == schema.content_id
+
+
+def test_unlisted_modules(schema: Schema) -> None:
+    """What stands in for an RFC without module is in force like any other, and clients are not told of it."""
+    assert set(schema.modules) - {module.name for module in schema.listed()} == set(sources.UNLISTED)
+    assert all(schema.modules[name].implemented for name in sources.UNLISTED)
+    assert ("urn:ietf:params:xml:ns:netconf:notification:1.0", "create-subscription") in schema.rpcs
 
 
 def test_submodules(compile_text: Compile) -> None:

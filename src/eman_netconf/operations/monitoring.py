@@ -37,7 +37,7 @@ def capabilities(schema: Schema) -> list[str]:
         f"{CAPABILITY}yang-library:1.0?revision={library.revision}&module-set-id={schema.content_id}",
         f"{CAPABILITY}yang-library:1.1?revision={library.revision}&content-id={schema.content_id}",
     ]
-    for module in sorted(schema.modules.values(), key=lambda module: module.name):
+    for module in schema.listed():
         if not module.implemented or module.yang_version != "1":
             continue
         parameters = [f"module={module.name}"]
@@ -65,7 +65,7 @@ class SchemaText(NamedTuple):
 
 def schema_texts(schema: Schema) -> Iterator[SchemaText]:
     """Every module and submodule of the server, imported ones included."""
-    for module in sorted(schema.modules.values(), key=lambda module: module.name):
+    for module in schema.listed():
         yield SchemaText(module.name, module.revision or "", module.namespace, module.path)
         for name, revision, file in module.submodules:
             yield SchemaText(name, revision or "", module.namespace, file)
@@ -198,7 +198,7 @@ class _Sessions(Mapping[Key, Inner]):
             self._node,
             {
                 "session-id": info.id,
-                "transport": f"ietf-netconf-monitoring:{info.transport}",
+                "transport": info.transport if ":" in info.transport else f"ietf-netconf-monitoring:{info.transport}",
                 "username": info.user,
                 "source-host": info.source_host or None,
                 "login-time": stamp(info.login_time),

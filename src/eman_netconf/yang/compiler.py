@@ -50,17 +50,23 @@ class SchemaError(Exception):
 
 
 def compile_schema(
-    modules: Sequence[str], path: Sequence[Path], *, features: Mapping[str, frozenset[str]] | None = None
+    modules: Sequence[str],
+    path: Sequence[Path],
+    *,
+    features: Mapping[str, frozenset[str]] | None = None,
+    unlisted: Sequence[str] = (),
 ) -> Schema:
     """The schema that implements ``modules``, found in the directories ``path`` and below.
 
     A module that an implemented one augments, deviates or has a leafref into is implemented too (RFC 7950
     section 5.6.5); other imports only lend their definitions. ``features`` maps a module to the features in
-    force there; a module that is missing has all of its own. Raises SchemaError.
+    force there; a module that is missing has all of its own. The modules ``unlisted`` are implemented too, and clients
+    are not told of them. Raises SchemaError.
     """
+    modules = (*modules, *unlisted)
     while True:
         try:
-            return _Compiler(modules, path, features or {}).compile()
+            return _Compiler(modules, path, features or {}, frozenset(unlisted)).compile()
         except _NeededError as needed:
             modules = (*modules, *needed.modules)
 
@@ -74,8 +80,15 @@ class _NeededError(Exception):
 
 
 class _Compiler:
-    def __init__(self, names: Sequence[str], path: Sequence[Path], features: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        path: Sequence[Path],
+        features: Mapping[str, frozenset[str]],
+        unlisted: frozenset[str],
+    ) -> None:
         self.names = names
+        self.unlisted = unlisted
         self.context = Context(FileRepository(os.pathsep.join(map(str, path)), use_env=False))
         self.wished = features
         self.judged: dict[tuple[str, str], bool] = {}
@@ -168,6 +181,7 @@ class _Compiler:
                 submodules=tuple(self.submodules(statement)),
                 deviated_by=tuple(sorted(deviations.get(name, ()))),
                 yang_version=_argument(statement, "yang-version") or "1",
+                listed=name not in self.unlisted,
             )
             self.by_namespace[module.namespace] = module
 

@@ -14,7 +14,7 @@ DATASTORES = ("ietf-datastores:running", "ietf-datastores:operational")
 
 def yang_library(schema: Schema) -> Inner:
     """The container ``/yang-library``: one module set, one schema, and the datastores that have it."""
-    modules = sorted(schema.modules.values(), key=lambda module: module.name)
+    modules = schema.listed()
     return make_inner(
         schema.find("ietf-yang-library:yang-library"),
         {
@@ -46,7 +46,7 @@ def yang_library(schema: Schema) -> Inner:
 
 def modules_state(schema: Schema) -> Inner:
     """The container ``/modules-state``, which RFC 8525 keeps for clients that know only RFC 7895."""
-    modules = sorted(schema.modules.values(), key=lambda module: module.name)
+    modules = schema.listed()
     return make_inner(
         schema.find("ietf-yang-library:modules-state"),
         {

@@ -43,6 +43,7 @@ class Module:
     submodules: tuple[tuple[str, str | None, Path], ...] = ()  # name, revision, file
     deviated_by: tuple[str, ...] = ()
     yang_version: str = "1"
+    listed: bool = True  # False: clients are told by a capability, not as a module (decision 9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +207,10 @@ class Schema:
         for step in path.strip("/").split("/"):
             node = node.child(step)
         return node
+
+    def listed(self) -> list[Module]:
+        """The modules that clients are told of, implemented and imported, by name."""
+        return sorted((module for module in self.modules.values() if module.listed), key=lambda module: module.name)
 
     def derived(self, identity: str, base: str, *, or_self: bool = False) -> bool:
         """Whether ``identity`` is derived from ``base`` (both canonical)."""

@@ -21,6 +21,9 @@ STANDARD: tuple[str, ...] = (
     "iana-crypt-hash",
 )
 
+#: modules of our own that clients are not told of: operations whose RFC has no module that pyang ships (decision 9)
+UNLISTED: tuple[str, ...] = ("notifications", "nc-notifications")
+
 #: features in force; a module that is not named has all its features
 FEATURES: Mapping[str, frozenset[str]] = {
     "ietf-netconf": frozenset({"writable-running", "validate", "rollback-on-error", "xpath"}),
@@ -31,7 +34,7 @@ FEATURES: Mapping[str, frozenset[str]] = {
 
 def model_path() -> tuple[Path, ...]:
     """The directories of modules: this project's own, then those of pyang. SchemaError if one is missing."""
-    return own_models(), *standard_models()
+    return own_models(), unlisted_models(), *standard_models()
 
 
 @cache
@@ -42,6 +45,11 @@ def own_models() -> Path:
         if (place / "eman-types.yang").is_file():
             return place
     raise SchemaError([f"the eman-* modules are not installed beside {here.parents[1]}; install eman-netconf again"])
+
+
+def unlisted_models() -> Path:
+    """The directory of the modules ``UNLISTED``."""
+    return Path(__file__).resolve().parent / "unlisted"
 
 
 @cache
@@ -62,4 +70,4 @@ def own_modules() -> tuple[str, ...]:
 def load(extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = ()) -> Schema:
     """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError."""
     names = dict.fromkeys((*STANDARD, *own_modules(), *extra_modules))
-    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=FEATURES)
+    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=FEATURES, unlisted=UNLISTED)
