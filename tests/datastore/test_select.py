@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import tracemalloc
 from collections.abc import Iterator, Mapping
 
 import pytest
 
+from eman_netconf.datastore.evaluate import EVERY
 from eman_netconf.datastore.select import (
     EVERYTHING,
     Selection,
@@ -15,6 +17,7 @@ from eman_netconf.datastore.select import (
     compile_xpath,
     joined,
     prune,
+    settling,
     slices,
     stream,
 )
@@ -240,9 +243,46 @@ def test_bad_xpath(toy: Schema, expression: str, tag: ErrorTag) -> None:
 
 def test_costly_xpath(toy: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
     """An expression that takes too many steps is given up."""
-    monkeypatch.setattr("eman_netconf.datastore.select.BUDGET", 50)
+    monkeypatch.setattr("eman_netconf.datastore.evaluate.BUDGET", 50)
     with pytest.raises(RpcError) as caught:
         prune(compile_xpath("//*[count(//*) > 3]", PREFIXES, toy), tree(toy, DATA))
+    assert caught.value.tag == ErrorTag.RESOURCE_DENIED
+
+
+def test_costly_xpath_gives_others_their_turn(toy: Schema) -> None:
+    """An expression that looks at very many nodes pauses every so many of them, and says in the end what it says."""
+    root, made = lazily(toy, 3_000)
+    selection = compile_xpath("/t:shelf/t:item[number(t:id) > 2990 or count(t:part) > 0]/t:id", PREFIXES, toy)
+    assert selection.expression is not None
+    steps = settling(selection, root)
+    looked_at: list[int] = []
+    try:
+        while True:
+            next(steps)
+            looked_at.append(made.made)
+    except StopIteration as end:
+        answer = b"".join(end.value)
+    assert answer == streamed(selection, root)
+    assert answer.count(b"<id>") == 9
+    assert max(after - before for before, after in itertools.pairwise(looked_at)) <= 2 * EVERY
+    assert len(looked_at) > 3_000 / EVERY
+
+
+def test_costly_xpath_is_unwound_where_it_paused(toy: Schema) -> None:
+    """Who asked goes away in the middle: the evaluation goes no further."""
+    root, made = lazily(toy, 3_000)
+    steps = settling(compile_xpath("/t:shelf/t:item[number(t:id) > 5]", PREFIXES, toy), root)
+    next(steps)
+    steps.close()
+    assert made.made <= EVERY + 1
+
+
+def test_costly_xpath_in_steps_is_given_up(toy: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit holds for an evaluation with pauses too."""
+    monkeypatch.setattr("eman_netconf.datastore.evaluate.BUDGET", 1_000)
+    root, _ = lazily(toy, 3_000)
+    with pytest.raises(RpcError) as caught:
+        list(settling(compile_xpath("//*[count(//*) > 3]", PREFIXES, toy), root))
     assert caught.value.tag == ErrorTag.RESOURCE_DENIED
 
 

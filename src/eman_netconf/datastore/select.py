@@ -7,18 +7,19 @@ any other XPath expression is evaluated first. Keys that are tested lead to thei
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lxml import etree
 
+from eman_netconf.datastore.evaluate import evaluated, evaluating, invalid
 from eman_netconf.datastore.pick import Match, Pick, entry_key, pick_of
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.yang import xpath
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.xpath_functions import Returns
 
@@ -30,9 +31,6 @@ MAX_SCANS = 256
 
 #: Elements a subtree filter may have: a tenth of a second of work, in which nobody else is served.
 MAX_ELEMENTS = 20_000
-
-#: Steps one XPath filter may take: half a second of work, in which nobody else is served.
-BUDGET = 300_000
 
 _WHOLE = Pick(whole=True)
 
@@ -89,9 +87,9 @@ def compile_xpath(text: str, namespaces: Mapping[str | None, str], schema: Schem
     try:
         expression = xpath.compile(text, prefixes, None, schema)
     except xpath.XPathFault as fault:
-        raise _invalid(f"The filter's expression cannot be read: {fault}") from None
+        raise invalid(f"The filter's expression cannot be read: {fault}") from None
     if expression.returns is not Returns.NODES:
-        raise _invalid(f"The filter's expression gives a {expression.returns}; select nodes by their path.")
+        raise invalid(f"The filter's expression gives a {expression.returns}; select nodes by their path.")
     pick = pick_of(expression.syntax, prefixes, schema)
     return Selection(expression=expression) if pick is None else Selection(pick)
 
@@ -142,7 +140,7 @@ def _add(pick: Pick, node: SchemaNode, below: Pick) -> None:
 
 
 def _has_children(node: SchemaNode) -> bool:
-    return node.kind in (Kind.CONTAINER, Kind.LIST)
+    return node.kind in (Kind.CONTAINER, Kind.LIST, Kind.NOTIFICATION)
 
 
 def _candidates(node: SchemaNode, element: Element) -> list[SchemaNode]:
@@ -175,8 +173,9 @@ def prune(selection: Selection, root: Inner) -> Inner:
 
     Raises RpcError: invalid-value or resource-denied for an XPath expression that cannot be evaluated so far.
     """
-    if selection.pick is None:
-        return _evaluated(selection, root)
+    if selection.expression is not None:
+        return evaluated(selection.expression, root)
+    assert selection.pick is not None
     return _pruned([selection.pick], root) or Inner(root.schema)
 
 
@@ -189,10 +188,19 @@ def stream(selection: Selection, root: Inner) -> Iterator[bytes]:
     return joined(slices(selection, root))
 
 
+def settling(selection: Selection, root: Inner) -> Generator[None, None, Iterator[bytes]]:
+    """As ``stream``, with what has to be evaluated before the first slice done in steps."""
+    if selection.expression is not None:
+        root = yield from evaluating(selection.expression, root)
+        selection = EVERYTHING
+    return stream(selection, root)
+
+
 def slices(selection: Selection, root: Inner) -> Iterator[bytes]:
     """As ``stream``, one slice for each entry of a list that stands outside other lists."""
-    if selection.pick is None:
-        return _content(None, _evaluated(selection, root))
+    if selection.expression is not None:
+        return _content(None, evaluated(selection.expression, root))
+    assert selection.pick is not None
     return _content([selection.pick], root)
 
 
@@ -339,75 +347,3 @@ def _container(picks: list[Pick] | None, inner: Inner) -> Iterator[bytes]:
         yield inner.schema.close_tag
     elif picks is None:
         yield inner.schema.empty_tag
-
-
-# --- XPath -----------------------------------------------------------------------------------------------------------
-
-
-def _evaluated(selection: Selection, root: Inner) -> Inner:
-    """The nodes an expression selects with all below them, and their ancestors with keys (RFC 6241 section 8.9.5.1)."""
-    assert selection.expression is not None
-    try:
-        result = selection.expression.evaluate(xpath.Ref.root(root), budget=xpath.Budget(BUDGET))
-    except xpath.BudgetExceeded:
-        raise RpcError(
-            ErrorTag.RESOURCE_DENIED,
-            "The filter's expression takes too many steps; name the keys of the entries it is about.",
-        ) from None
-    except xpath.XPathFault as fault:
-        raise _invalid(f"The filter's expression cannot be evaluated: {fault}") from None
-    assert isinstance(result, list), "an expression of another type was refused when it was compiled"
-    if any(ref.parent is None for ref in result):
-        return root
-    kept = _Kept()
-    for ref in result:
-        _keep(kept, ref.path)
-    return _built(root, kept) or Inner(root.schema)
-
-
-class _Kept(dict[Step, "_Kept | None"]):
-    """What is selected below a node by step; None = all of it."""
-
-
-def _keep(kept: _Kept, path: Path) -> None:
-    """Add the node at ``path`` with all below it, unless an ancestor of it is there already."""
-    for step in path[:-1]:
-        below = kept.setdefault(step, _Kept())
-        if below is None:
-            return
-        kept = below
-    if path:
-        kept[path[-1]] = None
-
-
-def _built(inner: Inner, kept: _Kept) -> Inner | None:
-    """The selected part of a node; what is only there by default is not shown (RFC 6243 section 2.3)."""
-    children: dict[SchemaNode, Data] = {}
-    entries: dict[SchemaNode, dict[Key, Inner]] = {}
-    for (schema, key), below in kept.items():
-        data = inner.children.get(schema)
-        if isinstance(data, ListNode):
-            entry = None if key is None else data.entries.get(key)
-            part = entry if entry is None or below is None else _built(entry, below)
-            if part is not None and key is not None:
-                entries.setdefault(schema, {})[key] = part
-        elif isinstance(data, Inner):
-            part = data if below is None else _built(data, below)
-            if part is not None:
-                children[schema] = part
-        elif isinstance(data, tuple):
-            if key is not None and key[0] in data:
-                before = children.get(schema, ())
-                assert isinstance(before, tuple)
-                children[schema] = (*before, key[0])
-        elif data is not None:
-            children[schema] = data
-    children.update({schema: ListNode(schema, found) for schema, found in entries.items()})
-    if not children:
-        return None
-    children.update({leaf: inner.children[leaf] for leaf in inner.schema.keys})
-    return Inner(inner.schema, children)
-
-
-def _invalid(message: str) -> RpcError:
-    return RpcError(ErrorTag.INVALID_VALUE, message)

@@ -21,7 +21,7 @@ from eman_netconf.datastore.attributes import Operation
 from eman_netconf.datastore.commit import commit, paced, prepare
 from eman_netconf.datastore.datastores import Author, Datastore
 from eman_netconf.datastore.edit import Edited, Steps, Transform, editing
-from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree, compile_xpath, stream
+from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree, compile_xpath, settling
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Data, Ok, Reply
 from eman_netconf.operations.ports import Handler, Request, Server
@@ -35,14 +35,20 @@ _FILTER = f"{{{BASE_NS}}}filter"
 
 async def get(server: Server, request: Request) -> Reply:
     """Configuration and state (section 7.7)."""
-    selection = _selection(server, request)
-    return Data(stream(selection, server.judge.readable(request.session, server.datastores.operational())))
+    return await _data(server, request, server.datastores.operational())
 
 
 async def get_config(server: Server, request: Request) -> Reply:
     """Configuration (section 7.1); running is the one source there is."""
+    return await _data(server, request, server.datastores.running)
+
+
+async def _data(server: Server, request: Request, root: Inner) -> Data:
+    """What of a tree this user may read and the filter selects."""
     selection = _selection(server, request)
-    return Data(stream(selection, server.judge.readable(request.session, server.datastores.running)))
+    return Data(
+        await paced(settling(selection, server.judge.readable(request.session, root)), server.datastores.breathe)
+    )
 
 
 async def edit_config(server: Server, request: Request) -> Reply:

@@ -326,6 +326,7 @@ class _Compiler:
             found = _as_nodes(primary(run, node, position, size))
             for predicate in predicates:
                 count = len(found)
+                run.budget.spend(count)
                 found = [item for number, item in enumerate(found, 1) if predicate(run, item, number, count)]
             return found
 

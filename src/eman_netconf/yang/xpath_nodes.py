@@ -19,18 +19,37 @@ class BudgetExceeded(Exception):
 
 
 class Budget:
-    """Counts the nodes an evaluation looks at, and stops it at ``limit``."""
+    """Counts the nodes an evaluation looks at and the conditions it tests.
 
-    __slots__ = ("limit", "used")
+    It stops the evaluation at ``limit`` of them, and pauses it after each ``every``.
+    """
 
-    def __init__(self, limit: float = math.inf) -> None:
+    __slots__ = ("_due", "_every", "_pause", "limit", "used")
+
+    def __init__(
+        self, limit: float = math.inf, *, pause: Callable[[], None] | None = None, every: float = math.inf
+    ) -> None:
         self.limit = limit
         self.used = 0
+        self._pause = pause
+        self._every = every
+        self._due = min(limit, every)
 
     def spend(self, steps: int = 1) -> None:
         self.used += steps
+        if self.used > self._due:
+            self._stop_or_pause()
+
+    def _stop_or_pause(self) -> None:
         if self.used > self.limit:
             raise BudgetExceeded(f"the expression takes more than {self.limit:.0f} steps")
+        self._due = min(self.limit, self.used + self._every)
+        self.rest()
+
+    def rest(self) -> None:
+        """Pause now."""
+        if self._pause is not None:
+            self._pause()
 
 
 class Ref:
@@ -184,12 +203,21 @@ class Evaluation:
         if data is None:
             return []
         if isinstance(data, ListNode):
-            found = [Ref(schema, entry, node, key) for key, entry in data.entries.items()]
-        elif isinstance(data, tuple):
+            return self._entries(node, data)
+        if isinstance(data, tuple):
             found = [Ref(schema, value, node, (value,), index) for index, value in enumerate(data)]
         else:
             found = [Ref(schema, data, node)]
         self.budget.spend(len(found))
+        return found
+
+    def _entries(self, node: Ref, data: ListNode) -> list[Ref]:
+        """The entries of a list, paid for while they are made: each may be rendered only now."""
+        schema, spend = data.schema, self.budget.spend
+        found: list[Ref] = []
+        for key, entry in data.entries.items():
+            spend()
+            found.append(Ref(schema, entry, node, key))
         return found
 
     def children(self, node: Ref, test: NodeTest) -> list[Ref]:
@@ -241,6 +269,7 @@ class Evaluation:
     def sorted(self, nodes: Iterable[Ref]) -> list[Ref]:
         """Document order, each node once."""
         unique = {node.place: node for node in nodes}
+        self.budget.spend(len(unique))
         return sorted(unique.values(), key=self.order)
 
     # -- axes --

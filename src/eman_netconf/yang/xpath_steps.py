@@ -65,6 +65,7 @@ class Step:
             found = [node for node in found if self._holds(run, node)]
         for predicate in self.predicates:
             size = len(found)
+            run.budget.spend(size)
             found = [node for position, node in enumerate(found, 1) if predicate(run, node, position, size)]
         if self.reverse:
             found.reverse()
@@ -97,6 +98,7 @@ class Step:
         return entries
 
     def _holds(self, run: Evaluation, node: Ref) -> bool:
+        run.budget.spend(len(self.conjuncts))
         return all(conjunct.holds(run, node, 1, 1) for conjunct in self.conjuncts)
 
     def _look_up(self, run: Evaluation, node: Ref, schema: SchemaNode) -> list[Ref] | None:

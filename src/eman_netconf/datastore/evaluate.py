@@ -1,0 +1,104 @@
+"""XPath filters that are no plain paths: evaluated on a tree before anything is sent (RFC 6241 section 8.9.5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from eman_netconf.datastore.interleave import in_steps
+from eman_netconf.errors import ErrorTag, RpcError
+from eman_netconf.yang import xpath
+from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
+
+#: Steps one XPath filter may take: seconds of work, between which others have theirs.
+BUDGET = 1_000_000
+
+#: Steps between two pauses, in which others have their turn: milliseconds, even of work on entities not rendered yet.
+EVERY = 250
+
+
+def evaluating(expression: xpath.Expr, root: Inner) -> Generator[None, None, Inner]:
+    """The nodes selected, with all below them and their ancestors with keys, in steps.
+
+    Raises RpcError: invalid-value, resource-denied past BUDGET.
+    """
+
+    def work(pause: Callable[[], None]) -> Inner:
+        return _selected(expression, root, xpath.Budget(BUDGET, pause=pause, every=EVERY))
+
+    return in_steps(work)
+
+
+def evaluated(expression: xpath.Expr, root: Inner) -> Inner:
+    """As ``evaluating``, at once."""
+    return _selected(expression, root, xpath.Budget(BUDGET))
+
+
+def _selected(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> Inner:
+    try:
+        result = expression.evaluate(xpath.Ref.root(root), budget=budget)
+    except xpath.BudgetExceeded:
+        raise RpcError(
+            ErrorTag.RESOURCE_DENIED,
+            "The filter's expression takes too many steps; name the keys of the entries it is about.",
+        ) from None
+    except xpath.XPathFault as fault:
+        raise invalid(f"The filter's expression cannot be evaluated: {fault}") from None
+    assert isinstance(result, list), "an expression of another type was refused when it was compiled"
+    if any(ref.parent is None for ref in result):
+        return root
+    kept = _Kept()
+    for number, ref in enumerate(result):
+        _keep(kept, ref.path)
+        if number % EVERY == 0:
+            budget.rest()
+    return _built(root, kept) or Inner(root.schema)
+
+
+def invalid(message: str) -> RpcError:
+    """The refusal of an expression."""
+    return RpcError(ErrorTag.INVALID_VALUE, message)
+
+
+class _Kept(dict[Step, "_Kept | None"]):
+    """What is selected below a node by step; None = all of it."""
+
+
+def _keep(kept: _Kept, path: Path) -> None:
+    """Add the node at ``path`` with all below it, unless an ancestor of it is there already."""
+    for step in path[:-1]:
+        below = kept.setdefault(step, _Kept())
+        if below is None:
+            return
+        kept = below
+    if path:
+        kept[path[-1]] = None
+
+
+def _built(inner: Inner, kept: _Kept) -> Inner | None:
+    """The selected part of a node; what is only there by default is not shown (RFC 6243 section 2.3)."""
+    children: dict[SchemaNode, Data] = {}
+    entries: dict[SchemaNode, dict[Key, Inner]] = {}
+    for (schema, key), below in kept.items():
+        data = inner.children.get(schema)
+        if isinstance(data, ListNode):
+            entry = None if key is None else data.entries.get(key)
+            part = entry if entry is None or below is None else _built(entry, below)
+            if part is not None and key is not None:
+                entries.setdefault(schema, {})[key] = part
+        elif isinstance(data, Inner):
+            part = data if below is None else _built(data, below)
+            if part is not None:
+                children[schema] = part
+        elif isinstance(data, tuple):
+            if key is not None and key[0] in data:
+                before = children.get(schema, ())
+                assert isinstance(before, tuple)
+                children[schema] = (*before, key[0])
+        elif data is not None:
+            children[schema] = data
+    children.update({schema: ListNode(schema, found) for schema, found in entries.items()})
+    if not children:
+        return None
+    children.update({leaf: inner.children[leaf] for leaf in inner.schema.keys})
+    return Inner(inner.schema, children)
