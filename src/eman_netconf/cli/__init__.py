@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eman_netconf import __version__
 
+DEFAULT_SOCKET = Path("/run/eman-netconf/netconf.sock")
 DEFAULT_CONFIG = Path("/etc/eman-netconf/eman-netconf.toml")
 
 
@@ -65,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--host-key", type=Path, metavar="FILE", help="accept only the host key in FILE (a .pub file)")
     show.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default text)")
     show.add_argument("entity", nargs="?", help="show this entity and what hangs on it only")
+
+    subsystem = verbs.add_parser("subsystem", help="carry NETCONF between sshd and a running server's Unix socket")
+    subsystem.add_argument(
+        "--socket", type=Path, default=DEFAULT_SOCKET, metavar="PATH", help=f"the server's socket ({DEFAULT_SOCKET})"
+    )
     return top
 
 

@@ -21,6 +21,7 @@ from eman_netconf.cli.run import DEMO_PORT, DEMO_STATE, demo_bootstrap
 from eman_netconf.datastore.storage import Recovered, Storage, models
 from eman_netconf.server import config, plugins
 from eman_netconf.server.administrator import can_log_in
+from eman_netconf.server.certificates import load_credentials
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.daemon import load_schema
@@ -29,7 +30,7 @@ from eman_netconf.server.plugins import Installed
 from eman_netconf.server.poller import BackendConfig
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.settings import backends, faults
-from eman_netconf.server.ssh import load_host_key
+from eman_netconf.server.ssh import load_authorities, load_host_key
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 
@@ -79,6 +80,7 @@ def main(options: argparse.Namespace) -> int:
             report.copy, report.state = copy, bootstrap.state
             running = _check_configuration(report, bootstrap, schema, copy)
             _check_history(report, schema, copy)
+            _check_files(report, bootstrap)
             if (copy / HOST_KEY).exists():
                 load_host_key(copy / HOST_KEY)
                 report.ok("host key: usable")
@@ -115,6 +117,16 @@ def _check_configuration(report: _Report, bootstrap: Bootstrap, schema: Schema, 
     else:
         report.fail(f"administrator: {bootstrap.admin} has neither password nor key; use passwd")
     return recovered.root
+
+
+def _check_files(report: _Report, bootstrap: Bootstrap) -> None:
+    """What the bootstrap file names beside the state. Raises what a start would."""
+    if bootstrap.tls is not None:
+        load_credentials(bootstrap.tls)
+        report.ok("certificates: usable")
+    if bootstrap.ssh.user_ca is not None:
+        load_authorities(bootstrap.ssh.user_ca)
+        report.ok("authorities of SSH users: usable")
 
 
 def _aside(folder: Path) -> set[Path]:

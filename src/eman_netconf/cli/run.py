@@ -131,8 +131,13 @@ def _instant(given: str | None) -> float | None:
 
 
 def _tell(addresses: Sequence[tuple[str, int]]) -> None:
-    places = (f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in addresses)
-    print(f"ready {' '.join(places)}", flush=True)
+    print(f"ready {' '.join(_place(address, port) for address, port in addresses)}", flush=True)
+
+
+def _place(address: str, port: int) -> str:
+    if not port:
+        return f"unix:{address}"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _serve(make: Callable[[], Daemon], path: Path | None, ready: Ready) -> int:
@@ -193,7 +198,7 @@ async def _reload(daemon: Daemon, path: Path | None) -> None:
         handler = log.opened(bootstrap.log, path.parent)
         try:
             await daemon.reload(bootstrap)
-        except OSError:
+        except (ConfigError, OSError):
             handler.close()
             raise
         log.install(handler, bootstrap.log)

@@ -19,15 +19,64 @@ class Transport(StrEnum):
     """What a listener speaks."""
 
     SSH = "ssh"
+    TLS = "tls"
+    UNIX = "unix"
+
+
+class StartWith(StrEnum):
+    """Which client of several is called first after a connection has ended (RFC 8071 section 4.1)."""
+
+    FIRST_LISTED = "first-listed"
+    LAST_CONNECTED = "last-connected"
+    RANDOM_SELECTION = "random-selection"
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """One address the server answers on; port 0 lets the system choose."""
+    """One place the server answers at: an address and a port, where 0 lets the system choose, or a socket's path."""
 
     transport: Transport = Transport.SSH
     address: str = "127.0.0.1"
     port: int = 830
+    path: Path = Path()  # of a Unix socket
+    mode: int = 0o600  # of a Unix socket
+
+    def __str__(self) -> str:
+        return str(self.path) if self.transport is Transport.UNIX else f"{self.address} port {self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallHome:
+    """Clients that the server calls, one at a time (RFC 8071); durations in seconds.
+
+    ``period`` 0 keeps a connection standing; otherwise one is made so often. A client is tried ``max_attempts`` times
+    before the next one; the wait between two attempts doubles from one second up to ``max_wait``.
+    """
+
+    transport: Transport
+    addresses: tuple[str, ...]
+    port: int
+    start_with: StartWith = StartWith.FIRST_LISTED
+    max_attempts: int = 3
+    max_wait: float = 60.0
+    period: float = 0.0
+    keepalive: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """``user_ca`` holds the keys of those who may certify users, one public key a line."""
+
+    user_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files: the server's certificates and key, and the authorities whose clients are believed."""
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +113,9 @@ class Bootstrap:
     admin: str = "admin"
     host_entity: str | None = None
     listen: tuple[Listen, ...] = (Listen(),)
+    call_home: tuple[CallHome, ...] = ()
+    ssh: Ssh = field(default_factory=Ssh)
+    tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
 
@@ -89,36 +141,122 @@ def load(path: Path) -> Bootstrap:
 
 def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
     """Check a parsed bootstrap document. Raises ConfigError."""
-    top = _table(document, "the file", {"server", "listen", "admin", "limits", "log"})
+    top = _table(document, "the file", {"server", "listen", "call-home", "ssh", "tls", "admin", "limits", "log"})
     server = _table(top.get("server", {}), "[server]", {"state", "host-entity"})
     admin = _table(top.get("admin", {}), "[admin]", {"user"})
     listeners = top.get("listen", [{}])
     if not isinstance(listeners, list) or not listeners:
         raise ConfigError("listen must be one or more [[listen]] tables")
-    return Bootstrap(
+    called = top.get("call-home", [])
+    if not isinstance(called, list):
+        raise ConfigError("call-home must be [[call-home]] tables")
+    bootstrap = Bootstrap(
         state=base / _text(server, "[server]", "state", "/var/lib/eman-netconf"),
         host_entity=_text(server, "[server]", "host-entity", "") or None,
         admin=_text(admin, "[admin]", "user", "admin"),
-        listen=tuple(_listen(item) for item in listeners),
+        listen=tuple(_listen(item, base) for item in listeners),
+        call_home=tuple(map(_call_home, called)),
+        ssh=_ssh(top.get("ssh", {}), base),
+        tls=_tls(top["tls"], base) if "tls" in top else None,
         limits=_limits(top.get("limits", {})),
         log=_log(top.get("log", {})),
     )
+    transports = {each.transport for each in bootstrap.listen} | {each.transport for each in bootstrap.call_home}
+    if bootstrap.tls is None and Transport.TLS in transports:
+        raise ConfigError('transport "tls" needs a table [tls] with certificate, private-key and client-ca')
+    return bootstrap
 
 
-def _listen(item: object) -> Listen:
-    table = _table(item, "[[listen]]", {"transport", "address", "port"})
-    transport = _text(table, "[[listen]]", "transport", "ssh")
-    if transport not in set(Transport):
-        raise ConfigError(f"[[listen]] transport {transport!r} is not served; use one of: {', '.join(Transport)}")
+#: The ports that IANA gave NETCONF: where a server listens, and where a client waits for calls.
+_PORTS = {Transport.SSH: 830, Transport.TLS: 6513}
+_CALL_HOME_PORTS = {Transport.SSH: 4334, Transport.TLS: 4335}
+_MODES = {"0600": 0o600, "0660": 0o660, "0666": 0o666}
+_WEEK = 604_800
+
+
+def _listen(item: object, base: Path) -> Listen:
+    transport = _transport(item, "[[listen]]", frozenset(Transport))
+    if transport is Transport.UNIX:
+        table = _table(item, "[[listen]] of transport unix", {"transport", "path", "mode"})
+        path = _text(table, "[[listen]]", "path", "")
+        if not path:
+            raise ConfigError("[[listen]] of transport unix needs a path")
+        mode = _text(table, "[[listen]]", "mode", "0600")
+        if mode not in _MODES:
+            raise ConfigError(f"[[listen]] mode {mode!r} is none of {', '.join(_MODES)}")
+        return Listen(transport, "", 0, base / path, _MODES[mode])
+    table = _table(item, f"[[listen]] of transport {transport}", {"transport", "address", "port"})
     address = _text(table, "[[listen]]", "address", "127.0.0.1")
     try:
         ip_address(address)
     except ValueError:
         raise ConfigError(f"[[listen]] address {address!r} is not an IPv4 or IPv6 address") from None
-    port = _number(table, "[[listen]]", "port", 830, int)
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"[[listen]] port {port} is outside 0..65535")
-    return Listen(Transport(transport), address, int(port))
+    return Listen(transport, address, _port(table, "[[listen]]", _PORTS[transport], 0))
+
+
+def _call_home(item: object) -> CallHome:
+    where = "[[call-home]]"
+    durations = {"max-wait": 60.0, "period": 0.0, "keepalive": 60.0}
+    known = {"transport", "address", "port", "start-with", "max-attempts", *durations}
+    table = _table(item, where, known)
+    transport = _transport(table, where, frozenset(_CALL_HOME_PORTS))
+    said = table.get("address")
+    addresses = [said] if isinstance(said, str) else said
+    if (
+        not isinstance(addresses, list)
+        or not addresses
+        or not all(isinstance(each, str) and each for each in addresses)
+    ):
+        raise ConfigError(f"{where} needs an address: a client's name or IP address, or a list of them")
+    start_with = _text(table, where, "start-with", StartWith.FIRST_LISTED)
+    if start_with not in set(StartWith):
+        raise ConfigError(f"{where} start-with {start_with!r} is unknown; use one of: {', '.join(StartWith)}")
+    attempts = _number(table, where, "max-attempts", 3, int)
+    if attempts < 1:
+        raise ConfigError(f"{where} max-attempts must be at least 1")
+    seconds = {name: _number(table, where, name, default, float) for name, default in durations.items()}
+    for name, value in seconds.items():
+        if not 1 <= value <= _WEEK and (name != "period" or value != 0):
+            raise ConfigError(f"{where} {name} must be 1 to {_WEEK} seconds")
+    return CallHome(
+        transport,
+        tuple(addresses),
+        _port(table, where, _CALL_HOME_PORTS[transport], 1),
+        StartWith(start_with),
+        attempts,
+        seconds["max-wait"],
+        seconds["period"],
+        seconds["keepalive"],
+    )
+
+
+def _transport(item: object, where: str, served: frozenset[Transport]) -> Transport:
+    name = _text(item, where, "transport", Transport.SSH) if isinstance(item, dict) else Transport.SSH
+    if name not in served:
+        known = ", ".join(each for each in Transport if each in served)
+        raise ConfigError(f"{where} transport {name!r} is not served; use one of: {known}")
+    return Transport(name)
+
+
+def _port(table: Mapping[str, Any], where: str, default: int, least: int) -> int:
+    port = _number(table, where, "port", default, int)
+    if not least <= port <= 65535:
+        raise ConfigError(f"{where} port {port} is outside {least}..65535")
+    return int(port)
+
+
+def _ssh(item: object, base: Path) -> Ssh:
+    file = _text(_table(item, "[ssh]", {"user-ca"}), "[ssh]", "user-ca", "")
+    return Ssh(base / file if file else None)
+
+
+def _tls(item: object, base: Path) -> Tls:
+    names = ("certificate", "private-key", "client-ca")
+    table = _table(item, "[tls]", set(names))
+    for name in names:
+        if not _text(table, "[tls]", name, ""):
+            raise ConfigError(f"[tls] needs {name}, the path of a PEM file")
+    return Tls(*(base / table[name] for name in names))
 
 
 def _limits(item: object) -> Limits:

@@ -125,7 +125,15 @@ class Sessions:
         self._last_id = 0
         self._draining = False
 
-    def open(self, channel: Channel, *, user: str, source_host: str, transport: str = "netconf-ssh") -> LiveSession:
+    def open(
+        self,
+        channel: Channel,
+        *,
+        user: str,
+        source_host: str,
+        transport: str = "netconf-ssh",
+        groups: frozenset[str] = frozenset(),
+    ) -> LiveSession:
         """Take a session in; its channel calls ``start`` once it may be written to. Raises Full."""
         limits = self._limits()
         if self._draining:
@@ -134,7 +142,7 @@ class Sessions:
             raise Full(f"All {limits.sessions} sessions of this server are in use. Close one or try later.")
         if self._of_user[user] >= limits.sessions_per_user:
             raise Full(f"User {user} has {limits.sessions_per_user} sessions open, the most allowed. Close one.")
-        info = SessionInfo(self._next_id(), user, source_host, self._wall(), transport)
+        info = SessionInfo(self._next_id(), user, source_host, self._wall(), transport, groups)
         session = LiveSession(self, info, channel, limits, self._capabilities())
         self._live[info.id] = session
         self._of_user[user] += 1

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncssh
 
-from eman_netconf.server.config import Limits
+from eman_netconf.server import audit
+from eman_netconf.server.config import ConfigError, Limits
+from eman_netconf.server.connections import KEEPALIVE, KEEPALIVES
 from eman_netconf.server.files import write_private
 from eman_netconf.server.sessions import Full, LiveSession, Sessions
 from eman_netconf.server.users import Users
@@ -23,9 +26,6 @@ WINDOW: Final = 512 * 1024
 
 # Seconds a closing channel may take to carry what was written, and a connection without a session may stay.
 _LINGER = 10.0
-
-_KEEPALIVE = 60.0
-_KEEPALIVES_MISSED = 3
 
 _ALGORITHMS: Final = {
     # patterns: the post-quantum ones depend on the version of the cryptography library; no exchange with large
@@ -78,8 +78,45 @@ def load_host_key(path: Path) -> asyncssh.SSHKey:
         raise HostKeyError(f"{path}: is no private key without passphrase ({error})") from None
 
 
+class Authorities(asyncssh.SSHAuthorizedKeys):
+    """The keys of those who may certify users. A certificate has to name the user among its principals."""
+
+    def __init__(self, keys: Iterable[asyncssh.SSHKey] = ()) -> None:
+        super().__init__()
+        self._blobs = frozenset(key.public_data for key in keys)
+
+    def validate(
+        self,
+        key: asyncssh.SSHKey,
+        client_host: str,
+        client_addr: str,
+        cert_principals: Sequence[str] | None = None,
+        ca: bool = False,
+    ) -> dict[str, Any] | None:
+        """As asyncssh asks it; it compares the principals itself, but takes a certificate without any for everybody."""
+        return {} if ca and cert_principals and key.public_data in self._blobs else None
+
+
+def load_authorities(path: Path | None) -> Authorities:
+    """The keys of a file, one public key a line; nobody's without a file. Raises ConfigError."""
+    if path is None:
+        return Authorities()
+    try:
+        keys = asyncssh.read_public_key_list(path)
+    except OSError as error:
+        raise ConfigError(f"[ssh] user-ca {path}: {error.strerror or error}") from None
+    except (asyncssh.KeyImportError, ValueError) as error:
+        raise ConfigError(f"[ssh] user-ca {path}: holds no public keys, one a line ({error})") from None
+    if not keys:
+        raise ConfigError(f"[ssh] user-ca {path}: holds no public keys, one a line")
+    return Authorities(keys)
+
+
 class SshServer:
-    """The listeners and the connections that came in through them."""
+    """The listeners and the connections that came in through them, or that the server made.
+
+    ``authorities`` may be replaced at any time: they hold for the next login.
+    """
 
     def __init__(
         self, sessions: Sessions, users: Users, host_key: asyncssh.SSHKey, limits: Callable[[], Limits]
@@ -87,6 +124,7 @@ class SshServer:
         self.sessions = sessions
         self.users = users
         self.limits = limits
+        self.authorities = Authorities()
         self.connections: set[_Connection] = set()
         self._host_key = host_key
         self._listeners: dict[tuple[str, int], asyncssh.SSHAcceptor] = {}
@@ -98,10 +136,31 @@ class SshServer:
 
         Raises OSError.
         """
-        listener = await asyncssh.create_server(
-            lambda: _Connection(self),
-            address,
-            port,
+        listener = await asyncssh.listen(
+            address, port, server_factory=lambda: _Connection(self), backlog=1024, **self._options()
+        )
+        bound = listener.get_port()
+        self._listeners[address, bound] = listener
+        return bound
+
+    async def serve(self, connected: socket.socket, keepalive: float = KEEPALIVE) -> bool:
+        """Answer on a connection that this server made, until it is over; True when it had a session.
+
+        Whoever cancels this leaves the connection open once somebody has logged in.
+        """
+        connection = _Connection(self)
+        try:
+            answering = await asyncssh.run_server(
+                connected, server_factory=lambda: connection, **self._options(keepalive)
+            )
+        except (OSError, asyncssh.Error) as error:
+            log.info("a client that was called did not log in: %.200r", str(error))
+            return False
+        await answering.wait_closed()
+        return connection.served
+
+    def _options(self, keepalive: float = KEEPALIVE) -> Mapping[str, Any]:
+        return dict(
             server_host_keys=[self._host_key],
             server_version="eman-netconf",
             encoding=None,
@@ -113,14 +172,10 @@ class SshServer:
             compression_algs=None,
             window=WINDOW,
             login_timeout=0,  # the limit may change while we listen: _Connection keeps it
-            keepalive_interval=_KEEPALIVE,
-            keepalive_count_max=_KEEPALIVES_MISSED,
-            backlog=1024,
+            keepalive_interval=keepalive,
+            keepalive_count_max=KEEPALIVES,
             **_ALGORITHMS,
         )
-        bound = listener.get_port()
-        self._listeners[address, bound] = listener
-        return bound
 
     def stop_listening(self, port: int | None = None, address: str | None = None) -> None:
         """Take no more connections, at one port (of one address) or at all; those that are open stay."""
@@ -163,8 +218,11 @@ class _Connection(asyncssh.SSHServer):
     """One SSH connection: who it is, and its sessions."""
 
     def __init__(self, server: SshServer) -> None:
+        self.served = False  # there was a session
         self._server = server
         self._failures = 0
+        self._username: str | None = None  # who it says it is
+        self._shown: str | None = None  # what was believed last
         self._channels: set[_Channel] = set()
         self._deadline: asyncio.TimerHandle | None = None
         self._connection: asyncssh.SSHServerConnection
@@ -180,6 +238,8 @@ class _Connection(asyncssh.SSHServer):
         self._arm_deadline(self._server.limits().login_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._shown is None and not self._failures:
+            audit.refused(self._username, self.source_host, "netconf-ssh", "it went without logging in")
         for channel in list(self._channels):
             channel.connection_lost(exc)  # one that was being opened is not told by asyncssh
         self._cancel_deadline()
@@ -197,6 +257,8 @@ class _Connection(asyncssh.SSHServer):
     # --- authentication
 
     def begin_auth(self, username: str) -> bool:
+        self._username = username
+        self._connection.set_authorized_keys(self._server.authorities)
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -206,23 +268,29 @@ class _Connection(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return self._judge(self._server.users.permits_key(username, key.public_data), username)
+        return self._judge(self._server.users.permits_key(username, key.public_data), username, "public key")
+
+    def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return self._judge(False, username, "certificate")  # those that are believed are known to asyncssh
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return self._judge(await self._server.users.permits_password(username, password), username)
+        return self._judge(await self._server.users.permits_password(username, password), username, "password")
 
-    def _judge(self, permitted: bool, username: str) -> bool:
+    def _judge(self, permitted: bool, username: str, what: str) -> bool:
         """Count what was refused; past the limit the connection ends."""
         if permitted:
+            self._shown = what
             return True
         self._failures += 1
-        log.info("%s: login refused for %.64r", self.source_host, username)
+        audit.refused(username, self.source_host, "netconf-ssh", f"its {what} is none of the user's")
         if self._failures >= self._server.limits().login_attempts:
-            log.warning("%s: too many failed logins, the last as %.64r", self.source_host, username)
+            audit.refused(username, self.source_host, "netconf-ssh", "too many failed logins")
             raise asyncssh.PermissionDenied("Too many failed logins.")
         return False
 
     def auth_completed(self) -> None:
+        self._shown = self._shown or "certificate"  # which asyncssh judges
+        audit.login(self._user, self.source_host, "netconf-ssh", self._shown)
         self._arm_deadline(self.patience)
 
     # --- sessions
@@ -237,13 +305,16 @@ class _Connection(asyncssh.SSHServer):
         peer = self._connection.get_extra_info("peername")
         return str(peer[0]) if peer else "unknown"
 
+    @property
+    def _user(self) -> str:
+        return str(self._connection.get_extra_info("username"))
+
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         channel = _Channel(self)
         try:
-            channel.session = self._server.sessions.open(
-                channel, user=str(self._connection.get_extra_info("username")), source_host=self.source_host
-            )
+            channel.session = self._server.sessions.open(channel, user=self._user, source_host=self.source_host)
         except Full as refusal:
+            audit.refused(self._user, self.source_host, "netconf-ssh", str(refusal))
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, str(refusal)) from None
         self._channels.add(channel)
         return channel
@@ -254,6 +325,7 @@ class _Connection(asyncssh.SSHServer):
         return bool(self._channels)
 
     def session_started(self) -> None:
+        self.served = True
         self._cancel_deadline()
 
     def session_over(self, channel: _Channel) -> None:
