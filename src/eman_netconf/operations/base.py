@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lxml import etree
-
 from eman_netconf.datastore.attributes import Operation
 from eman_netconf.datastore.commit import commit, paced, prepare
 from eman_netconf.datastore.datastores import Author, Datastore
 from eman_netconf.datastore.edit import Edited, Steps, Transform, editing
-from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree, compile_xpath, settling
+from eman_netconf.datastore.select import Selection, settling
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Data, Ok, Reply
+from eman_netconf.operations.filters import read_filter
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.tree import Inner
@@ -184,35 +183,8 @@ def _target(request: Request) -> Datastore:
 
 
 def _selection(server: Server, request: Request) -> Selection:
-    """The filter of <get> and <get-config> (sections 6 and 8.9.5.1). Raises RpcError."""
-    found = request.element.find(_FILTER)
-    if found is None:
-        return EVERYTHING
-    said: dict[str, str] = {}
-    for name, value in found.items():
-        attribute = etree.QName(name)
-        if attribute.namespace not in (None, BASE_NS) or attribute.localname not in ("type", "select"):
-            raise _bad_filter(
-                ErrorTag.UNKNOWN_ATTRIBUTE, f"filter takes no attribute {attribute.localname}.", attribute.localname
-            )
-        said[attribute.localname] = value
-    kind = said.get("type", "subtree")
-    if kind == "subtree":
-        return compile_subtree(found, server.schema)
-    if kind != "xpath":
-        raise _bad_filter(ErrorTag.BAD_ATTRIBUTE, f"{kind} is no type of filter; use subtree or xpath.", "type")
-    if "select" not in said:
-        raise _bad_filter(ErrorTag.MISSING_ATTRIBUTE, "A filter of type xpath needs the attribute select.", "select")
-    return compile_xpath(said["select"], found.nsmap, server.schema)
-
-
-def _bad_filter(tag: ErrorTag, message: str, attribute: str) -> RpcError:
-    return RpcError(
-        tag,
-        message,
-        type=ErrorType.PROTOCOL,
-        info=(ErrorInfo("bad-attribute", attribute), ErrorInfo("bad-element", "filter")),
-    )
+    """The filter of <get> and <get-config>. Raises RpcError."""
+    return read_filter(request.element.find(_FILTER), server.schema)
 
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
