@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema
@@ -13,8 +13,9 @@ from eman_netconf.yang.schema import Schema
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ROOT / "backends" / "eman_backends"
 
-settings.register_profile("tests", settings.default, deadline=None)  # a busy machine is no fault
-settings.register_profile("fuzz", settings.default, deadline=None, max_examples=30_000)
+# a slow or busy machine is no fault
+settings.register_profile("tests", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", settings.get_profile("tests"), max_examples=30_000)
 settings.load_profile("tests")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from eman_netconf.messages.session import Event, Opened, Role, Session, State
 from eman_netconf.server.sessions import LiveSession, Sessions
 
 BOTH = (BASE_1_0, BASE_1_1)
-PATIENCE = 20.0  # seconds after which a test gives up on the server
+PATIENCE = 60.0  # seconds after which a test gives up on the server
 
 
 class Peer:
@@ -132,7 +133,12 @@ async def open_peer(
 
     channel, _ = await connection.create_session(factory, subsystem="netconf", encoding=None)
     peer = made[0].peer
-    peer.send = channel.write
+
+    def send(data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the server may have ended it meanwhile, as reading then tells
+            channel.write(data)
+
+    peer.send = send
     if greet:
         await peer.greet()
     return peer

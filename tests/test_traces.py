@@ -12,29 +12,33 @@ from tests import traces
 from tests.traces import WATCH, CancelledAt, is_input_or_output, leaves_nothing
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "SETTLING", 0.05)
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing is waited for, until undone."""
+    monkeypatch.setattr(traces, "SETTLING", 0.0)
+    return monkeypatch
 
 
-async def test_a_socket_left_open_is_noticed() -> None:
+async def test_a_socket_left_open_is_noticed(impatient: pytest.MonkeyPatch) -> None:
     """A socket that is not closed fails, and passes once it is."""
     left = socket.socket()
     left.close()
     with pytest.raises(AssertionError, match="left behind"):
         async with leaves_nothing():
             left = socket.socket()
+    impatient.undo()
     left.close()
     async with leaves_nothing():
         socket.socket().close()
 
 
-async def test_a_task_left_running_is_noticed() -> None:
+async def test_a_task_left_running_is_noticed(impatient: pytest.MonkeyPatch) -> None:
     """A task that goes on fails, and one that ends in time does not."""
     tasks: list[asyncio.Task[object]] = []
     with pytest.raises(AssertionError, match="left behind"):
         async with leaves_nothing():
             tasks.append(asyncio.create_task(asyncio.Event().wait()))
+    impatient.undo()
     tasks[0].cancel()
     async with leaves_nothing():
         tasks.append(asyncio.create_task(asyncio.sleep(0)))

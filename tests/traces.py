@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-SETTLING = 2.0  # seconds that the other end of a closed connection may take to notice
+SETTLING = 30.0  # seconds that the other end of a closed connection may take to notice
 
 
 def sockets() -> set[str]:

@@ -20,6 +20,7 @@ from eman_netconf.server.ssh import SshServer, load_host_key
 from eman_netconf.server.users import Users
 from eman_netconf.yang.schema import Kind, Module, SchemaNode
 from eman_netconf.yang.tree import Inner, Key, ListNode
+from tests.peer import PATIENCE
 from tests.server.running import admin_key, process, seed, systemd  # noqa: F401 - fixtures
 
 WIRE_NS = "urn:test:wire"
@@ -31,7 +32,7 @@ class Wire:
     """Sessions with a handler that obeys its operation: echo, stream, wait, refuse, break, break-late ..."""
 
     def __init__(self) -> None:
-        self.limits = Limits(sessions=200, sessions_per_user=100, hello_seconds=20.0)
+        self.limits = Limits(sessions=200, sessions_per_user=100, login_seconds=PATIENCE, hello_seconds=PATIENCE)
         self.gate = asyncio.Event()  # <wait/> is answered once it is set
         self.waiting = asyncio.Event()  # set when a <wait/> has come
         self.finished: list[str] = []  # what <wait/> came to: done or cancelled

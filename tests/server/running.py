@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -73,6 +74,7 @@ async def serving(
     limits: Limits | None = None,
 ) -> AsyncIterator[Serving]:
     """A server on ``state`` whose administrator is admin, stopped in order at the end."""
+    collecting = gc.get_threshold()  # a daemon sets it for a process of its own
     bootstrap = Bootstrap(state, listen=(Listen(port=0),), limits=limits or Limits(drain_seconds=5.0))
     daemon = Daemon(bootstrap, plugins.find() if installed is None else installed, schema, initial=initial)
     ports: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -86,6 +88,8 @@ async def serving(
         yield server
     finally:
         await server.stopped()
+        gc.set_threshold(*collecting)
+        gc.unfreeze()
 
 
 # --- what is said to it
@@ -210,6 +214,8 @@ async def refused(port: int, host: str = "127.0.0.1") -> None:
                 _, writer = await asyncio.open_connection(host, port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:
+                continue  # it came just before the listener went
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -346,12 +352,12 @@ class Process:
         return await self.wait()
 
     async def logged(self, words: str, count: int = 1) -> str:
-        """Wait until stderr holds the words so many times."""
+        """Wait until so many lines on stderr hold the words; the last of them."""
         async with asyncio.timeout(PATIENCE):
-            while (text := self.stderr).count(words) < count:
+            while len(found := [line for line in self.lines if words in line]) < count:
                 self._said.clear()
                 await self._said.wait()
-        return text
+        return found[count - 1]
 
     def peer(self, port: int | None = None, **options: Any) -> Any:
         """A session of the administrator, by key."""
@@ -360,7 +366,10 @@ class Process:
     def listening(self) -> set[int]:
         """The TCP ports at which the process listens, as the kernel knows it (proc(5))."""
         assert self.child is not None
-        mine = {descriptor.readlink().name for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir()}
+        mine = set()
+        for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as files of SQLite often are
+                mine.add(descriptor.readlink().name)
         rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()]
         return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in mine}
 

@@ -95,7 +95,7 @@ async def test_an_uninstalled_backend_keeps_its_entry(
             assert b"<id>b</id>" in await running_config(admin)
         async with serving(state, schema) as server, server.peer() as admin:
             assert (await link_until(admin, "pdu", state="closed"))["last-error"]
-            await edited(admin, backends(snmp("pdu", port, timeout=0.2)))
+            await edited(admin, backends(snmp("pdu", port, timeout=600)))
             await link_until(admin, "pdu", state="opening")
 
 
@@ -110,7 +110,7 @@ async def test_another_key_closes_only_what_needs_it(tmp_path: Path, schema: Sch
             await link_until(admin, "srv", state="up")
             said = await link_until(admin, "pdu", state="closed")
             assert "encrypted with another key" in (said["last-error"] or "")
-            await edited(admin, backends(snmp("pdu", port, timeout=0.2)))
+            await edited(admin, backends(snmp("pdu", port, timeout=600)))
             await link_until(admin, "pdu", state="opening")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.peer import ssh_peer
+from tests.peer import PATIENCE, ssh_peer
 from tests.server.conftest import Served
 
 
@@ -36,6 +36,6 @@ async def test_ended_session_is_freed_at_once(server: Served, keys: dict[str, An
         if politely:
             await peer.rpc('<close-session xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"/>')
             await peer.closed()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         for _ in left:
             await freed.get()

@@ -35,6 +35,7 @@ from eman_netconf.backend import (
 )
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.poller import LINK, BackendConfig, Happening, Poller
+from tests.peer import PATIENCE
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Seen:
         self._wake()
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10), self.changed:
+        async with asyncio.timeout(PATIENCE), self.changed:
             await self.changed.wait_for(true)
 
 
@@ -156,8 +157,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def switch(number: int, backend: str = "a", kind: CommandKind = CommandKind.SWITCH_SUPPLY) -> Command:
-    return Command(number, backend, kind, Point("", "outlet-1"), "off", deadline=0.2)
+def switch(
+    number: int, backend: str = "a", kind: CommandKind = CommandKind.SWITCH_SUPPLY, deadline: float = PATIENCE
+) -> Command:
+    return Command(number, backend, kind, Point("", "outlet-1"), "off", deadline=deadline)
 
 
 async def fail() -> None:
@@ -241,7 +244,7 @@ async def test_how_a_command_ends(bench: Bench, answer: Exception | None, outcom
     bench.configure("a", poll_interval=3600)
     await bench.seen.until(lambda: bench.seen.passes)
     bench.devices["a"].on_command = act
-    bench.poller.send(switch(7))
+    bench.poller.send(switch(7, deadline=0.2 if answer is None else PATIENCE))
     await bench.seen.until(lambda: len(bench.seen.passes) == 2)
     assert [(number, result) for number, result, _ in bench.seen.outcomes] == [(7, outcome)]
     assert len(bench.devices["a"].sent) == 1
@@ -298,9 +301,10 @@ async def test_configuration_is_followed(bench: Bench) -> None:
 
 async def test_a_changed_backend_waits_until_the_old_one_let_go(bench: Bench) -> None:
     """Two connections to one device never overlap: the new one is built when the old one is closed."""
-    release = asyncio.Event()
+    started, release = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> None:
+        started.set()
         await release.wait()
 
     bench.configure("a", poll_interval=0.01)
@@ -308,7 +312,7 @@ async def test_a_changed_backend_waits_until_the_old_one_let_go(bench: Bench) ->
     old = bench.devices["a"]
     old.on_command = slowly
     bench.poller.send(switch(1))
-    await bench.seen.until(lambda: old.sent)
+    await started.wait()
     bench.configure("a", poll_interval=0.02)
     bench.configure("a", poll_interval=0.03)
     seen = len(bench.seen.links)
@@ -386,7 +390,7 @@ async def test_stopping_waits_for_the_command_in_flight(tmp_path: Path) -> None:
     bench.configure("a", poll_interval=3600)
     await bench.seen.until(lambda: bench.seen.passes)
     bench.devices["a"].on_command = slowly
-    bench.poller.send(Command(1, "a", CommandKind.SWITCH_SUPPLY, Point("", "o"), "off", deadline=10))
+    bench.poller.send(Command(1, "a", CommandKind.SWITCH_SUPPLY, Point("", "o"), "off", deadline=PATIENCE))
     await started.wait()
     closing = asyncio.create_task(bench.poller.close())
     with contextlib.suppress(TimeoutError):

@@ -27,7 +27,7 @@ def test_what_is_encrypted_can_be_decrypted(tmp_path_factory: pytest.TempPathFac
         return
     stored = vault.encrypt(clear)
     assert stored.startswith("$aes$")
-    assert len(clear) < 4 or clear not in stored
+    assert len(clear) < 8 or clear not in stored  # a short text may be there by chance, or be the mark itself
     assert vault.encrypt(clear) == stored
     assert vault.decrypt(stored) == clear
 

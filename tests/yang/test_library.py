@@ -92,7 +92,7 @@ def test_libyang_takes_it(schema: Schema, tmp_path: Path) -> None:
         [program("yanglint", "libyang2-tools"), *search, "-t", "data", "-m", *models, str(document)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 

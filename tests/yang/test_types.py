@@ -321,7 +321,7 @@ def test_libyang_agrees(tmp_path: Path) -> None:
             [program("yanglint", "libyang2-tools"), *search, "-t", "edit", str(tmp_path / "m.yang"), str(document)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=100,
             check=False,
         )
         assert (done.returncode == 0) == (good != ((name, text) in LIBYANG_DIFFERS)), (name, text, done.stderr)
