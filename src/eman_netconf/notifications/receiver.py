@@ -71,24 +71,42 @@ class Reading(NamedTuple):
     limit: int
 
 
+def notice(action: Action, wall: float) -> bytes:
+    """The message of RFC 5277 that a replay or the subscription is over."""
+    return notification_bytes(event_time(wall), f'<{action} xmlns="{NETMOD_NS}"/>'.encode())
+
+
 class Receiver:
     """``wanted`` says whether an event is for this receiver; ``last`` is the number of the newest one so far.
 
     ``start`` and ``stop`` are in seconds since the epoch; with ``start`` None nothing is replayed. The caller hands
     each new event to ``live`` and at ``next_timer`` calls ``timer``, sending what they give. Beside that he asks
-    ``reading`` until it gives None, and sends what ``stored`` makes of the answers of the log.
+    ``reading`` until it gives None, and sends what ``stored`` makes of the answers of the log. ``notice`` makes the
+    messages about the subscription itself.
     """
 
     def __init__(
-        self, wanted: Callable[[Event], bool], *, last: int, start: float | None = None, stop: float | None = None
+        self,
+        wanted: Callable[[Event], bool],
+        *,
+        last: int,
+        start: float | None = None,
+        stop: float | None = None,
+        notice: Callable[[Action, float], bytes] = notice,
     ) -> None:
         self.state = State.LIVE if start is None else State.REPLAYING
         self._wanted = wanted
+        self._notice = notice
         self._start = -math.inf if start is None else start
         self._stop = stop
         self._made_at = last
         self._sent = 0  # while it replays: up to this number all is dealt with
         self._held: deque[Event] | None = None  # what happened since the last reading, None when that is too much
+
+    @property
+    def replays(self) -> bool:
+        """Whether it still has to be asked for a ``reading``."""
+        return self.state in (State.REPLAYING, State.CATCHING_UP)
 
     def live(self, event: Event) -> bytes | None:
         """What to send since ``event`` happens, None: nothing (now)."""
@@ -154,6 +172,4 @@ class Receiver:
     def _step(self, cause: Input, wall: float) -> bytes:
         """Go on by the table; the message to send, b"" for none."""
         self.state, action = TABLE[self.state, cause]
-        if action is Action.NOTHING:
-            return b""
-        return notification_bytes(event_time(wall), f'<{action} xmlns="{NETMOD_NS}"/>'.encode())
+        return b"" if action is Action.NOTHING else self._notice(action, wall)

@@ -86,6 +86,10 @@ class Inner:
             children[schema] = data
         return Inner(self.schema, children)
 
+    def with_children(self, children: Mapping[SchemaNode, Data]) -> Inner:
+        """What else is known of this node, around other children."""
+        return Inner(self.schema, children)
+
     def xml(self) -> bytes:
         """The bytes of this node with all below, explicit values only; remembered."""
         if self._xml is None:
@@ -104,13 +108,15 @@ class Inner:
 
 
 class Late(Inner):
-    """A node whose children are made when somebody looks at them first, and then stay."""
+    """A node whose children are made when somebody looks at them first, and then stay; ``xml``: its bytes, if known."""
 
     __slots__ = ("_make",)
 
-    def __init__(self, schema: SchemaNode, make: Callable[[], Mapping[SchemaNode, Data]]) -> None:
+    def __init__(
+        self, schema: SchemaNode, make: Callable[[], Mapping[SchemaNode, Data]], xml: bytes | None = None
+    ) -> None:
         self.schema = schema
-        self._xml = None
+        self._xml = xml
         self._make = make
 
     def __getattr__(self, name: str) -> Mapping[SchemaNode, Data]:
