@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from typing import Any, Final, cast
 from eman_netconf.server import audit
 from eman_netconf.server.config import Limits
 from eman_netconf.server.sessions import READ_AHEAD, Full, LiveSession, Sessions
-
-log = logging.getLogger(__name__)
 
 #: Seconds a closing connection may take to carry what was written.
 LINGER: Final = 10.0
@@ -150,7 +147,7 @@ class Connection(asyncio.Protocol):
             audit.refused(user, address, connections.name, "it took too long to say who it is")
             self._transport.abort()
         except OSError as error:
-            log.info("%s: gone before it was known who it is: %.200r", address, str(error))
+            audit.refused(user, address, connections.name, f"it went without saying who it is ({error})")
             self._transport.abort()
         else:
             self._begin(session)
