@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from lxml import etree
 
-from eman_netconf.notifications.patch import edits, encoded
+from eman_netconf.notifications.patch import edits, encoded, written
 from eman_netconf.yang.diff import diff
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.tree import Inner
@@ -31,7 +31,8 @@ def test_who_makes_the_edits_gets_the_new_tree(pair: tuple[Inner, Inner]) -> Non
     change = diff(old, new)
     if change is None:
         return
-    update = b'<push-change-update xmlns="%b">%b</push-change-update>' % (YP.encode(), encoded(7, edits(change)))
+    patch = encoded(7, b"".join(written(edits(change))))
+    update = b'<push-change-update xmlns="%b">%b</push-change-update>' % (YP.encode(), patch)
     subscriber.take(etree.fromstring(update))
 
     assert subscriber.tree == new

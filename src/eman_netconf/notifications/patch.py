@@ -52,14 +52,13 @@ def standing(schema: SchemaNode, data: Data) -> bytes:
     return text if text.startswith(declared) else declared + text[len(name) :]
 
 
-def encoded(patch_id: int, made: Iterable[Edit]) -> bytes:
-    """The container datastore-changes; the namespace of ietf-yang-push is to be in scope."""
-    parts = [b"<datastore-changes><yang-patch><patch-id>%d</patch-id>" % patch_id]
+def written(made: Iterable[Edit]) -> Iterator[bytes]:
+    """Each edit as XML, numbered from 1; the namespace of ietf-yang-push is to be in scope."""
     for number, edit in enumerate(made, 1):
-        parts.append(
+        parts = [
             b"<edit><edit-id>%d</edit-id><operation>%b</operation><target>%b</target>"
             % (number, edit.operation.encode(), escape(edit.target))
-        )
+        ]
         if edit.operation in (Operation.INSERT, Operation.MOVE):
             if edit.after is None:
                 parts.append(b"<where>first</where>")
@@ -68,8 +67,15 @@ def encoded(patch_id: int, made: Iterable[Edit]) -> bytes:
         if edit.value is not None:
             parts.append(b"<value>%b</value>" % edit.value)
         parts.append(b"</edit>")
-    parts.append(b"</yang-patch></datastore-changes>")
-    return b"".join(parts)
+        yield b"".join(parts)
+
+
+def encoded(patch_id: int, edits_written: bytes) -> bytes:
+    """The container datastore-changes around edits of ``written``."""
+    return b"<datastore-changes><yang-patch><patch-id>%d</patch-id>%b</yang-patch></datastore-changes>" % (
+        patch_id,
+        edits_written,
+    )
 
 
 def _inside(change: Change, path: str) -> Iterator[Edit]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from eman_netconf.datastore.select import Selection
 from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError
@@ -151,6 +151,16 @@ class Refused(Exception):
         return RpcError(tag, self.message, app_tag=self.reason.value, info=info)
 
 
+class Now(Protocol):
+    """The time: seconds since the epoch, and by a clock that nobody sets."""
+
+    @property
+    def wall(self) -> float: ...
+
+    @property
+    def mono(self) -> float: ...
+
+
 # --- one subscription ------------------------------------------------------------------------------------------------
 
 
@@ -201,8 +211,9 @@ class Subscription:
     excluded: int = 0  # events that its filter or access control kept back
     patches: int = 0
     altered: bool = False  # its named filter is another one since it was suspended
+    whole: bool = False  # its next update is to be a whole one
     since: float = 0.0  # suspended since then
-    due: float | None = None  # when its next update is
+    due: float | None = None  # when something is to be sent or tried next
     notices: list[bytes] = field(default_factory=list)  # that the receiver had no room for
 
     def step(self, cause: Input) -> Action:
