@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from eman_netconf.energy.effects import Notify
+from eman_netconf.energy.effects import Changed, Notify
 from eman_netconf.energy.values import (
     BatteryInfo,
     Direction,
@@ -270,23 +270,70 @@ def test_a_restart_goes_on_where_it_stopped(schema: Schema, clean: bool) -> None
     assert (group.at("energy", "discontinuity-time") is None) is clean
 
 
+def test_a_device_that_is_dead_after_a_restart_is_still_known(schema: Schema) -> None:
+    """What a device told in an earlier life is there at once, out of reach, with its identity and its counters."""
+    configuration = {"backends": {"backend": [{"name": "gw"}]}, "entities": {"entity": [{"id": "mine"}]}}
+    first = Bench(schema).boot()
+    first.commit(**configuration)
+    told = (
+        EntityInfo(name="gateway", interfaces=(inlet("in", ("mine", "out")),), state_sets=(DMTF,)),
+        EntityInfo("b", manufacturer="m", nameplate_power=Decimal("1.5")),
+        EntityInfo("a", contained_in=""),
+    )
+    first.discover("gw", *told)
+    for counted in (1000, 1010):
+        first.read("gw", first.reading(Q.ENERGY_RECEIVED, Decimal(counted)))
+        first.wait(10)
+    kept = saved(first)
+
+    second = Bench(schema, start=first.now.wall + 60)
+    second.running = first.running
+    second.boot(kept)
+    assert not [effect for effect in second.effects if not isinstance(effect, Changed)]
+    assert list(second.domain.site.entities) == list(first.domain.site.entities)
+    assert second.at("gw", "energy", "received") == "10.0"
+    assert second.at("gw.b", "manufacturer") == "m"
+    assert second.at("gw", "reachability") != "reachable"
+    (peer,) = second.at("mine", "power-interface", ("out",), "connected-to").entries
+    assert peer == ("gw", "in")
+    uuids = [bench.at("gw", "power-interface", ("in",), "uuid") for bench in (first, second)]
+    assert uuids[0] == uuids[1]
+
+    second.link("gw", LinkState.BACKING_OFF, error="no answer")
+    assert [said["entity-count"] for said in second.notices("backend-unreachable")] == ["3"]
+    second.discover("gw", *told)
+    assert second.notices("entity-added") == second.notices("entity-removed") == []
+    assert not [key for key in saved(second) if key.startswith("backends:")]
+    second.discover("gw", told[0])
+    gone = ["backends:gw:a", "backends:gw:b", "gw.a", "gw.b"]
+    assert sorted(key for key, record in second.domain.dirty() if record is None) == gone
+
+
+def test_what_an_unknown_backend_told_is_dropped(schema: Schema) -> None:
+    """A backend that is configured no longer, and a record nobody can read, leave nothing behind."""
+    record = {"place": 0, "info": {"local": ""}}
+    bench = Bench(schema).boot({"backends:gone:": record, "backends:odd:x": {"place": 0, "info": {"colour": "red"}}})
+    assert not bench.domain.site.entities
+    assert sorted(bench.domain.dirty()) == [("backends:gone:", None), ("backends:odd:x", None)]
+
+
 def test_only_what_changed_is_kept_again(bench: Bench) -> None:
     """The second call brings the record that changed since the first, and the end of an entity once."""
     bench.discover("gw", EntityInfo("a", "a"), EntityInfo("b", "b"))
-    assert {key for key, _ in bench.domain.dirty()} == {"a", "b"}
+    assert {key for key, _ in bench.domain.dirty()} == {"a", "b", "backends:gw:a", "backends:gw:b"}
     assert bench.domain.dirty() == []
     bench.tell("gw", Q.ENERGY_RECEIVED, 5, "b")
     assert [key for key, _ in bench.domain.dirty()] == ["b"]
     bench.discover("gw", EntityInfo("a", "a"))
-    assert bench.domain.dirty() == [("b", None)]
+    assert bench.domain.dirty() == [("b", None), ("backends:gw:b", None)]
 
 
 def test_records_can_be_taken_in_portions(bench: Bench) -> None:
     """With a limit every record comes, a few at a time."""
     bench.discover("gw", *(EntityInfo(f"e{number}", f"e{number}") for number in range(10)))
-    portions = [bench.domain.dirty(3) for _ in range(5)]
-    assert [len(portion) for portion in portions] == [3, 3, 3, 1, 0]
-    assert len({key for portion in portions for key, _ in portion}) == 10
+    portions = [bench.domain.dirty(6) for _ in range(5)]
+    assert [len(portion) for portion in portions] == [6, 6, 6, 2, 0]
+    assert len({key for portion in portions for key, _ in portion}) == 20
 
 
 def test_a_keyed_read_makes_one_entry(bench: Bench) -> None:

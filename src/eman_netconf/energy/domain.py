@@ -74,6 +74,8 @@ class Domain:
         for (id_,), _old, config in self._touched(change, running, self.site.nodes.entity):
             self.site.set_config(id_, config, now, out, quiet=quiet)
             ids.append(id_)
+        if quiet:
+            self._recall(running, now)
         for kind, nodes in (("domains", self.groups.nodes.domains), ("groups", self.groups.nodes.groups)):
             if quiet or any(True for _ in self._touched(change, running, nodes.list)):
                 self.groups.configure(kind, entries(running, nodes.list))
@@ -83,6 +85,16 @@ class Domain:
                 self.control.configure(entity, now, out, quiet=quiet)
                 out.append(Changed(id_, "entity"))
         return out
+
+    def _recall(self, running: Inner, now: Now) -> None:
+        """What devices told before they were last seen is known at once; it is news to nobody."""
+        for (name,) in entries(running, self.site.link_nodes.backend):
+            told = self._archive.inventory(name)
+            if told is not None:
+                link = self._link(name)
+                self.site.set_inventory(link, told, now, [])
+                self.intake.link_turned(link, now, [])
+        self._archive.forget()
 
     def _touched(self, change: Change | None, running: Inner, node: SchemaNode) -> Iterable[Touched]:
         if change is not None:
@@ -102,7 +114,9 @@ class Domain:
         out: list[Effect] = []
         self._archive.now = now
         link = self._link(backend)
+        before = self.site.told_by(link)
         self.site.set_inventory(link, inventory, now, out)
+        self._archive.told(backend, before, self.site.told_by(link))
         self.intake.link_turned(link, now, out)
         out.extend(Changed(id_, "entity") for id_ in link.tells.values())
         return out
@@ -147,6 +161,9 @@ class Domain:
     def forget(self, backend: str, now: Now) -> list[Effect]:
         """The backend was taken out of configuration; what only it told of is gone."""
         out: list[Effect] = []
+        link = self.site.links.get(backend)
+        if link is not None:
+            self._archive.told(backend, self.site.told_by(link), {})
         self.site.forget_backend(backend, now, out)
         return out
 

@@ -1,12 +1,13 @@
-"""What outlives the process: counters, statistics and momentary wishes, as JSON-able records by key.
+"""What outlives the process: counters, statistics, momentary wishes and inventories, as JSON-able records by key.
 
-The key of an entity's record is its id, of a total ``domains:<name>`` or ``groups:<name>`` (no id has a colon), and
-"" is that of the domain itself.
+The key of an entity's record is its id, of a total ``domains:<name>`` or ``groups:<name>`` (no id has a colon), of
+what a backend tells of an entity ``backends:<name>:<local name>``, and "" is that of the domain itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from eman_netconf.energy.control import Control
@@ -15,8 +16,10 @@ from eman_netconf.energy.groups import Groups, Total
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.power_states import Tracker
 from eman_netconf.energy.site import Site
-from eman_netconf.energy.values import Now
+from eman_netconf.energy.told import dump, load
+from eman_netconf.energy.values import EntityInfo, Inventory, Now
 
+_TOLD = "backends:"
 _SKIPPED = 1000  # request numbers left out after an unclean stop, so that none is given twice
 
 Record = Mapping[str, Any]
@@ -32,6 +35,8 @@ class Archive:
         self._waiting: dict[str, Record] = {}  # of entities and totals that have not appeared yet
         self._waiting_interfaces: dict[str, dict[str, Record]] = {}
         self._gone: dict[str, None] = {}
+        self._told: dict[tuple[str, str], tuple[int, EntityInfo] | None] = {}  # backend, local: place, info; unsaved
+        self._inventories: dict[str, list[tuple[int, EntityInfo]]] = {}  # of backends that did not answer yet
         self._clean = True
         self._saved_request = control.next_request
         self.now = Now(0.0, 0.0)
@@ -54,6 +59,10 @@ class Archive:
             if total.unsaved:
                 total.unsaved = False
                 found.append((total.key, {"energy": total.meter.energy.dump()}))
+        while self._told and (limit is None or len(found) < limit):
+            (backend, local), told = self._told.popitem()
+            saved = None if told is None else {"place": told[0], "info": dump(told[1])}
+            found.append((f"{_TOLD}{backend}:{local}", saved))
         for entity in self._site.entities.values():
             if limit is not None and len(found) >= limit:
                 break
@@ -61,6 +70,14 @@ class Archive:
                 entity.unsaved = False
                 found.append((entity.id, self._of(entity)))
         return found
+
+    def told(self, backend: str, before: Mapping[str, EntityInfo], after: Mapping[str, EntityInfo]) -> None:
+        """A backend told its inventory, by local name, in place of the one before."""
+        for local in before.keys() - after.keys():
+            self._told[backend, local] = None
+        for place, (local, info) in enumerate(after.items()):
+            if before.get(local) != info:
+                self._told[backend, local] = place, info
 
     def _of(self, entity: Entity) -> dict[str, Any]:
         interfaces: dict[str, Any] = {}
@@ -85,10 +102,31 @@ class Archive:
     def restore(self, saved: Mapping[str, Record], now: Now, *, clean: bool) -> None:
         self._clean = clean
         self.now = now
-        self._waiting = {key: record for key, record in saved.items() if key}
+        self._waiting = {key: record for key, record in saved.items() if key and not key.startswith(_TOLD)}
+        for key, record in saved.items():
+            if key.startswith(_TOLD):
+                self._remember(key, record)
         first = saved.get("", {}).get("next-request", 1)
         self._control.next_request = first if clean else first + _SKIPPED
         self._saved_request = first
+
+    def _remember(self, key: str, record: Record) -> None:
+        backend, _, local = key.removeprefix(_TOLD).partition(":")
+        try:
+            self._inventories.setdefault(backend, []).append((record["place"], load(EntityInfo, record["info"])))
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            self._told[backend, local] = None  # of a server that knew other things; the device will tell again
+
+    def inventory(self, backend: str) -> Inventory | None:
+        """What a backend told in an earlier life; asked for once."""
+        told = self._inventories.pop(backend, None)
+        return Inventory(tuple(info for _, info in sorted(told, key=itemgetter(0)))) if told else None
+
+    def forget(self) -> None:
+        """Nothing more is asked for: the inventories that are left are of backends that are not configured."""
+        for backend, told in self._inventories.items():
+            self._told.update(dict.fromkeys((backend, info.local) for _, info in told))
+        self._inventories.clear()
 
     def _appeared(self, entity: Entity) -> bool:
         record = self._waiting.pop(entity.id, None)

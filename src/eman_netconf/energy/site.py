@@ -295,6 +295,10 @@ class Site:
         self.rewire(touched | {entity.id})
         self.touched(touched | {entity.id})
 
+    def told_by(self, link: Link) -> dict[str, EntityInfo]:
+        """What a backend tells, by local name."""
+        return {local: self.entities[id_].tellers[link.name, local].info for local, id_ in link.tells.items()}
+
     def forget_backend(self, name: str, now: Now, out: list[Effect]) -> None:
         link = self.links.get(name)
         if link is not None:
