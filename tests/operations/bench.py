@@ -15,7 +15,7 @@ from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.storage import Storage
 from eman_netconf.errors import BASE_NS, RpcError
 from eman_netconf.messages.rpc import RpcReply
-from eman_netconf.operations.access import AdministratorOnly
+from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import ActionHandler, Server
@@ -82,7 +82,8 @@ async def bench(
     sessions.ended.append(lambda info, _end: datastores.release(info.id))
     datastores.sources.append(Monitoring(schema, datastores, sessions, START))
     actions: dict[tuple[str, str], ActionHandler] = {}
-    judge = AdministratorOnly("admin")
+    judge = Nacm(schema, "admin", lambda: datastores.running)
+    datastores.participants.append(judge)
     datastores.sources.append(judge)
     server = Server(
         schema=schema,

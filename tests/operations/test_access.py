@@ -1,4 +1,4 @@
-"""Until there are rules: others read what is no secret, and no filter tells them more."""
+"""Without a rule others read what is no secret, no filter tells them more, and they change nothing."""
 
 from __future__ import annotations
 
@@ -65,15 +65,38 @@ async def test_a_filter_is_no_oracle(tmp_path: Path, schema: Schema, filter_: st
         assert body(await monitor.rpc(GET_CONFIG.format(filter_))) == ""
 
 
-async def test_only_the_administrator_changes_anything(tmp_path: Path, schema: Schema) -> None:
-    """Writing and locking are denied to others, in words, and counted."""
+async def test_others_change_nothing(tmp_path: Path, schema: Schema) -> None:
+    """Writing, and with exec-default deny locking too, are denied to others, in words, and counted."""
     async with bench(tmp_path, schema) as server:
-        monitor = await server.peer("monitor")
+        admin, monitor = await server.peer(), await server.peer("monitor")
+        found = (await monitor.rpc(edit(SECRETS))).errors
+        assert {each.tag for each in found} == {"access-denied"}
+        assert server.datastores.generation == 0
+        nothing = '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm"><exec-default>deny</exec-default></nacm>'
+        assert (await admin.rpc(edit(nothing))).ok
         lock = f"<lock {NAMESPACES}><target><running/></target></lock>"
         for request in (edit(SECRETS), lock, f"<kill-session {NAMESPACES}><session-id>9</session-id></kill-session>"):
             refused = error(await monitor.rpc(request))
             assert refused.tag == "access-denied"
-            assert "only the administrator admin may" in refused.message
-        assert server.datastores.generation == 0
-        counted = body(await (await server.peer()).rpc(GET.format("")))
+            assert "a rule for one of the user's groups has to permit it" in refused.message
+        counted = body(await admin.rpc(GET.format("")))
         assert "<denied-operations>3</denied-operations>" in counted
+        assert "<denied-data-writes>1</denied-data-writes>" in counted
+
+
+async def test_what_may_not_be_called_tells_nothing_of_what_there_is(tmp_path: Path, schema: Schema) -> None:
+    """An action on an entity that exists and on one that does not are denied in the same words."""
+    async with bench(tmp_path, schema) as server:
+        entity = (
+            '<energy-management xmlns="urn:eman:yang:eman-entity"><entities><entity><id>{}</id>{}</entity></entities>'
+        )
+        assert (await (await server.peer()).rpc(edit(entity.format("here", "")))).ok
+        monitor = await server.peer("monitor")
+        call = '<control><set-power-state xmlns="urn:eman:yang:eman-power-state"/></control>'
+        told = []
+        for name in ("here", "gone"):
+            inside = entity.format(name, call)
+            refused = error(await monitor.rpc(f'<action xmlns="urn:ietf:params:xml:ns:yang:1">{inside}</action>'))
+            told.append((refused.tag, refused.message, str(refused.path).replace(name, "it")))
+        assert told[0] == told[1]
+        assert told[0][0] == "access-denied"

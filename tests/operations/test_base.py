@@ -215,15 +215,15 @@ async def test_kill_session(site: Bench) -> None:
         assert error(await peer.rpc(kill(number))).tag == ErrorTag.INVALID_VALUE
 
 
-async def test_only_the_administrator_writes(site: Bench) -> None:
-    """Whoever is not the administrator reads and validates, and is denied all else."""
+async def test_without_a_rule_nobody_else_writes(site: Bench) -> None:
+    """Whoever no rule permits more reads and validates, and neither writes nor ends sessions."""
     peer = await site.peer("somebody")
-    for request in (edit(items("a")), COPY.format("<config/>"), lock("lock"), lock("unlock"), kill(1)):
+    for request in (edit(items("a")), COPY.format(f"<config>{items('a')}</config>"), kill(1)):
         assert error(await peer.rpc(request)).tag == ErrorTag.ACCESS_DENIED
     assert await running(peer) == ""
-    nacm = "<nacm xmlns='urn:ietf:params:xml:ns:yang:ietf-netconf-acm'><denied-operations/></nacm>"
+    nacm = "<nacm xmlns='urn:ietf:params:xml:ns:yang:ietf-netconf-acm'><denied-operations/><denied-data-writes/></nacm>"
     counted = body(await (await site.peer()).rpc(f"<get {NAMESPACES}><filter>{nacm}</filter></get>"))
-    assert counted == "<nacm><denied-operations>5</denied-operations></nacm>"
+    assert counted == "<nacm><denied-operations>1</denied-operations><denied-data-writes>2</denied-data-writes></nacm>"
 
 
 class Cautious:

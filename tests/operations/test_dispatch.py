@@ -92,9 +92,11 @@ async def test_action_without_handler(site: Bench) -> None:
     assert found.tag == ErrorTag.OPERATION_NOT_SUPPORTED
 
 
-async def test_only_the_administrator_acts(site: Bench) -> None:
-    """Another user's call is denied before anything is called."""
+async def test_a_denied_action_is_not_called(site: Bench) -> None:
+    """A call that no rule permits is denied before anything is called."""
     tidier = site.actions["toy", "tidy"] = Tidier()
+    nothing = "<nacm xmlns='urn:ietf:params:xml:ns:yang:ietf-netconf-acm'><exec-default>deny</exec-default></nacm>"
+    assert (await (await site.peer()).rpc(edit(nothing))).ok
     found = error(await (await site.peer("somebody")).rpc(action(TIDY.format(1))))
     assert (found.tag, str(found.path)) == (ErrorTag.ACCESS_DENIED, "/toy:shelf/toy:control")
     assert tidier.asked == []

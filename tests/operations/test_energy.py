@@ -290,6 +290,6 @@ async def test_rediscover(site: Bench, shell: Shell) -> None:
 
 
 async def test_others_may_not_control(site: Bench, shell: Shell) -> None:
-    """Who is not the administrator may not act on anything."""
+    """Whom no rule permits it may not act on anything."""
     assert error(await act(await site.peer("somebody"), state("srv", OFF))).tag == ErrorTag.ACCESS_DENIED
     assert shell.sent == []

@@ -113,7 +113,7 @@ async def test_unknown_namespace(site: Bench) -> None:
 async def test_access_denied(site: Bench) -> None:
     """Writing without the right to."""
     found = await ask(site, edit(items("a")), user="somebody")
-    assert (found.tag, found.type) == (ErrorTag.ACCESS_DENIED, ErrorType.PROTOCOL)
+    assert (found.tag, found.type) == (ErrorTag.ACCESS_DENIED, ErrorType.APPLICATION)
 
 
 async def test_lock_denied(site: Bench) -> None:

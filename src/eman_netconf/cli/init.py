@@ -1,4 +1,4 @@
-"""``init``: a first bootstrap file, keys, and the first administrator."""
+"""``init``: a first bootstrap file, keys, the first administrator, and the first rules of access."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from eman_netconf.cli.offline import edit, opened
 from eman_netconf.server import config
 from eman_netconf.server.administrator import credentials
 from eman_netconf.server.files import write_private
+from eman_netconf.server.groups import first_rules
 from eman_netconf.server.secrets import hash_password, new_password
 from eman_netconf.server.ssh import load_host_key
 
@@ -64,6 +65,7 @@ def main(options: argparse.Namespace) -> int:
         hashed = None if password is None else hash_password(password)
         with opened(bootstrap) as datastores:
             edit(datastores, credentials(options.admin, password_hash=hashed, key=key))
+            edit(datastores, first_rules())
         load_host_key(bootstrap.state / "ssh_host_ed25519_key")
         if password is not None:
             secret = directory / "admin-password"

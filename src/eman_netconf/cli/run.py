@@ -20,6 +20,7 @@ from eman_netconf.server.clock import demo_clock
 from eman_netconf.server.config import Bootstrap, ConfigError, Limits, Listen
 from eman_netconf.server.daemon import Daemon, load_schema
 from eman_netconf.server.files import write_private
+from eman_netconf.server.groups import first_rules
 from eman_netconf.server.secrets import hash_password, new_password
 
 Ready = Callable[[Sequence[tuple[str, int]]], None]
@@ -73,7 +74,7 @@ def _run_demo(options: argparse.Namespace) -> int:
         if not sites:
             raise CommandError("no installed backend brings a demo site")
         clock = demo_clock(state / "clock.json", speed=speed, start=start)
-        return Daemon(bootstrap, found, load_schema(found), clock=clock, initial=[administrator, *sites])
+        return Daemon(bootstrap, found, load_schema(found), clock=clock, initial=[administrator, first_rules(), *sites])
 
     def tell(addresses: Sequence[tuple[str, int]]) -> None:
         address, port = addresses[0]

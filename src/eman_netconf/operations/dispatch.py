@@ -38,7 +38,7 @@ async def dispatch(server: Server, session: SessionInfo, rpc: Rpc) -> Reply:
     if node is None or handler is None:
         raise _unsupported(server.schema, name)
     server.judge.operation(session, node)
-    given = _read_input(server, element, node, server.datastores.running)
+    given = _read_input(server, element, node, server.judge.readable(session, server.datastores.running))
     return await handler(server, Request(session, node, given, element))
 
 
@@ -121,9 +121,10 @@ def _copy_bare(element: Element, node: SchemaNode, bare: Element, room: Iterator
 
 
 async def _act(server: Server, session: SessionInfo, element: Element) -> Reply:
-    operational = server.datastores.operational()
-    path, node, target = resolve(server.schema, element, operational)
-    server.judge.action(session, node, path)
+    path, node, target = resolve(server.schema, element)
+    server.judge.action(session, node, path)  # before it is asked what exists: the answer tells nobody what does
+    operational = server.judge.readable(session, server.datastores.operational())
+    _check_exists(path, operational)
     given = _read_input(server, target, node, operational, path)
     handler = server.actions.get((node.module.name, node.name))
     if handler is None:
@@ -136,13 +137,9 @@ async def _act(server: Server, session: SessionInfo, element: Element) -> Reply:
     return Ok() if output is None else Output(output.xml())
 
 
-def resolve(schema: Schema, action: Element, operational: Inner) -> tuple[Path, SchemaNode, Element]:
-    """Which action is meant and where: the path of the node it is on, the action, and its element.
-
-    That node must exist in the operational state. Raises RpcError.
-    """
+def resolve(schema: Schema, action: Element) -> tuple[Path, SchemaNode, Element]:
+    """Which action is meant and where: the path of the node it is on, the action, and its element. Raises RpcError."""
     path: Path = ()
-    inner = operational
     node = schema.root
     element = action
     while True:
@@ -152,21 +149,24 @@ def resolve(schema: Schema, action: Element, operational: Inner) -> tuple[Path, 
         if found is not None:
             return path, found, element
         node = node.by_tag[str(element.tag)]
-        if node.kind is not Kind.LIST:
-            path = (*path, Step(node))
-            data = inner.children.get(node)
-            if data is None and not node.presence:
-                data = Inner(node)
-        else:
-            path = (*path, Step(node, _entry_key(element, node, path)))
-            entries = inner.children.get(node)
-            data = entries.entries.get(path[-1].key or ()) if isinstance(entries, ListNode) else None
+        path = (*path, Step(node, _entry_key(element, node, path) if node.kind is Kind.LIST else None))
+
+
+def _check_exists(path: Path, operational: Inner) -> None:
+    """Raises RpcError data-missing when a node on the path of an action is not there."""
+    inner = operational
+    for length, (node, key) in enumerate(path, 1):
+        data = inner.children.get(node)
+        if isinstance(data, ListNode):
+            data = data.entries.get(key or ())
+        elif data is None and node.kind is Kind.CONTAINER and not node.presence:
+            data = Inner(node)
         if not isinstance(data, Inner):
-            shown = ", ".join(path[-1].key or ())
+            shown = ", ".join(key or ())
             raise RpcError(
                 ErrorTag.DATA_MISSING,
                 f"There is no {node.name}{f' {shown}' if shown else ''} to act on.",
-                path=path_text(path),
+                path=path_text(path[:length]),
             )
         inner = data
 

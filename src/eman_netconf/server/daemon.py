@@ -26,8 +26,8 @@ from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, mo
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Notify
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
+from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations import energy as actions
-from eman_netconf.operations.access import AdministratorOnly
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import Server
@@ -202,7 +202,8 @@ class Daemon:
         self._capabilities = tuple(capabilities(self.schema))
         started = self.clock.now().wall
         self._started = stamp(started)
-        judge = AdministratorOnly(self.bootstrap.admin)
+        judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running)
+        self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
         self._server = Server(
             schema=self.schema,

@@ -1,0 +1,96 @@
+"""The rules of access a new server begins with: three groups without members, and nothing for anybody else.
+
+- ``monitor`` reads what is no secret, and subscribes to notifications;
+- ``operate`` may also call the actions in the ``control`` containers;
+- ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings.
+
+The administrator whom the bootstrap file names needs no group (RFC 8341, recovery session).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.sax.saxutils import escape
+
+from eman_netconf.errors import BASE_NS
+
+MONITOR, OPERATE, CONFIGURE = "monitor", "operate", "configure"
+
+_PREFIXES = {
+    "nacm": "urn:ietf:params:xml:ns:yang:ietf-netconf-acm",
+    "sys": "urn:ietf:params:xml:ns:yang:ietf-system",
+    "em": "urn:eman:yang:eman-entity",
+    "embe": "urn:eman:yang:eman-backend",
+    "emgrp": "urn:eman:yang:eman-group",
+    "empi": "urn:eman:yang:eman-power-interface",
+    "emsrv": "urn:eman:yang:eman-server",
+}
+_WRITING = "create update delete"
+
+#: rpcs by module; a module that this server does not have yet is named all the same
+_READING_RPCS = {
+    "ietf-netconf": ("get", "get-config", "validate"),
+    "ietf-netconf-monitoring": ("get-schema",),
+    "ietf-netconf-nmda": ("get-data",),
+    "notifications": ("create-subscription",),
+    "ietf-subscribed-notifications": ("establish-subscription", "modify-subscription", "delete-subscription"),
+    "ietf-yang-push": ("resync-subscription",),
+}
+_EDITING_RPCS = {
+    "ietf-netconf": (
+        *("edit-config", "copy-config", "lock", "unlock"),
+        *("commit", "cancel-commit", "discard-changes"),
+    ),
+    "ietf-netconf-nmda": ("edit-data",),
+    "ietf-netconf-partial-lock": ("partial-lock", "partial-unlock"),
+}
+_CONTROLS = {
+    "control-entities": "/em:energy-management/em:entities/em:entity/em:control",
+    "control-supplies": "/em:energy-management/em:entities/em:entity/empi:power-interface/empi:control",
+    "control-groups": "/em:energy-management/emgrp:groups/emgrp:group/emgrp:control",
+    "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
+}
+_KEPT = {
+    "keep-rules": "/nacm:nacm",
+    "keep-users": "/sys:system/sys:authentication",
+    "keep-server": "/emsrv:eman-server",
+}
+
+
+def first_rules() -> bytes:
+    """A <config> with defaults, groups and rules."""
+    groups = "".join(f"<group><name>{name}</name></group>" for name in (MONITOR, OPERATE, CONFIGURE))
+    controls = [_data(name, path, "read exec", "permit") for name, path in _CONTROLS.items()]
+    kept = [_data(name, path, _WRITING, "deny") for name, path in _KEPT.items()]
+    edits = _data("edit", "/", _WRITING, "permit")
+    declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _PREFIXES.items())
+    return (
+        f'<config xmlns="{BASE_NS}"><nacm xmlns="{_PREFIXES["nacm"]}"{declared}>'
+        "<read-default>permit</read-default><write-default>deny</write-default><exec-default>deny</exec-default>"
+        f"<groups>{groups}</groups>"
+        f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), _rpcs(_READING_RPCS))}"
+        f"{_list(OPERATE, (OPERATE, CONFIGURE), controls)}"
+        f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), *kept, edits))}"
+        "</nacm></config>"
+    ).encode()
+
+
+def _list(name: str, groups: Iterable[str], rules: Iterable[str]) -> str:
+    members = "".join(f"<group>{group}</group>" for group in groups)
+    return f"<rule-list><name>{name}</name>{members}{''.join(rules)}</rule-list>"
+
+
+def _rpcs(modules: dict[str, tuple[str, ...]]) -> list[str]:
+    return [
+        f"<rule><name>{name}</name><module-name>{module}</module-name><rpc-name>{name}</rpc-name>"
+        "<access-operations>exec</access-operations><action>permit</action></rule>"
+        for module, names in modules.items()
+        for name in names
+    ]
+
+
+def _data(name: str, path: str, accesses: str, action: str) -> str:
+    return (
+        f"<rule><name>{name}</name><path>{escape(path)}</path>"
+        f"<access-operations>{accesses}</access-operations><action>{action}</action></rule>"
+    )
