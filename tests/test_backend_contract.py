@@ -47,12 +47,12 @@ from eman_netconf.yang import sources
 from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.validate import validate
+from tests.pace import ten_milliseconds
 from tests.traces import WATCH, CancelledAt, is_input_or_output, leaves_nothing
 from tests.well_formed import check_inventory, check_pass
 from tools.backend_table import LEVELS
 
-DEADLINE = 5.0  # seconds, the default of the leaf timeout
-HELD = 0.010  # seconds a backend may hold the loop
+PATIENCE = 60.0  # seconds after which a backend counts as one that does not end by itself
 AWAITS = 25  # how many awaits of one call are cancelled at, one after the other
 
 
@@ -160,13 +160,13 @@ async def test_bad_settings_are_refused_with_a_sentence(case: Any, tmp_path: Pat
 # --- open, read, close ------------------------------------------------------------------------------------------------
 
 
-async def test_open_and_one_pass_end_within_the_deadline(make: Callable[[], Backend]) -> None:
-    """Opening and one reading of a device that works take less than the default timeout."""
+async def test_open_and_one_pass_come_to_an_end(make: Callable[[], Backend]) -> None:
+    """Opening and one reading of a device that works end, with entities and with readings."""
     backend = make()
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             inventory = await backend.open()
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             result = await backend.read()
     finally:
         await backend.close()
@@ -235,7 +235,7 @@ async def test_cancellation_at_any_await_leaves_nothing_open(method: str, make: 
             cancelled = CancelledAt(getattr(backend, method)(), at)
             task = asyncio.ensure_future(_finish(cancelled))
             with contextlib.suppress(asyncio.CancelledError):
-                async with asyncio.timeout(DEADLINE):
+                async with asyncio.timeout(PATIENCE):
                     await task
             await backend.close()
             await backend.open()
@@ -250,9 +250,9 @@ async def _finish(awaitable: Awaitable[Any]) -> None:
 
 
 async def test_the_loop_is_never_held(case: Any, make: Callable[[], Backend], monkeypatch: pytest.MonkeyPatch) -> None:
-    """No step of opening, reading or closing works longer than 10 ms, and none sleeps with the loop in its hands."""
+    """No step of opening, reading or closing is more work than ten milliseconds', and none sleeps with the loop in its
+    hands."""
     worked: list[float] = []
-    lasted: list[float] = []
     napped: list[float] = []
     run, sleep, here = asyncio.Handle._run, time.sleep, threading.get_ident()
 
@@ -262,19 +262,17 @@ async def test_the_loop_is_never_held(case: Any, make: Callable[[], Backend], mo
         sleep(seconds)
 
     def measured(handle: asyncio.Handle) -> None:
-        work, wall = time.thread_time(), time.perf_counter()
+        work = time.thread_time()
         run(handle)
         worked.append(time.thread_time() - work)
-        lasted.append(time.perf_counter() - wall)
 
     backend = make()
     await backend.open()
     await backend.read()
     await backend.close()
     rounds = []
-    for _ in range(5):  # the best of five, since other work on the machine and the collector are not the backend's
+    for _ in range(5):  # the best of five, since the collector is not the backend's
         worked.clear()
-        lasted.clear()
         with monkeypatch.context() as patch, WATCH.listening() as events:
             patch.setattr(asyncio.Handle, "_run", measured)
             patch.setattr(time, "sleep", nap)
@@ -284,23 +282,22 @@ async def test_the_loop_is_never_held(case: Any, make: Callable[[], Backend], mo
             await asyncio.sleep(0)
         assert napped == []
         assert not [event for event in events if event[0] == "subprocess.Popen"]
-        rounds.append((max(worked), max(lasted)))
-    assert min(work for work, _ in rounds) <= HELD
-    assert min(wall for _, wall in rounds) <= HELD * 5
+        rounds.append(max(worked))
+    assert min(rounds) <= ten_milliseconds()
 
 
 # --- troubles ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_dead_device_is_unavailable_within_the_deadline(case: Any, make: Callable[[], Backend]) -> None:
-    """Nothing answers: open(), read() and commands say Unavailable, with words, before the deadline."""
+async def test_a_dead_device_is_unavailable(case: Any, make: Callable[[], Backend]) -> None:
+    """Nothing answers: open() and read() say Unavailable by themselves, with words."""
     backend = make()
     async with leaves_nothing():
         await backend.open()
         await hook(case, "die")
         for step in (backend.read, backend.open):
             with pytest.raises(Unavailable) as caught:
-                async with asyncio.timeout(DEADLINE):
+                async with asyncio.timeout(PATIENCE):
                     await step()
             assert len(str(caught.value).split()) >= 3
         await backend.close()
@@ -390,7 +387,7 @@ async def test_a_command_reaches_the_device_once(case: Any, make: Callable[[], B
     try:
         await backend.open()
         for count, command in enumerate(case.orders, 1):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PATIENCE):
                 await carry_out(backend, command)
             assert case.carried_out() == count
         await backend.read()
@@ -407,7 +404,7 @@ async def test_an_unknown_outcome_is_never_sent_again(case: Any, make: Callable[
         await backend.open()
         await hook(case, "lose_answers")
         with pytest.raises((OutcomeUnknown, TimeoutError)):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PATIENCE):
                 await carry_out(backend, case.orders[0])
         with contextlib.suppress(Unavailable):
             await backend.read()
@@ -425,7 +422,7 @@ async def test_a_command_to_a_dead_device_says_so(case: Any, make: Callable[[], 
         await backend.open()
         await hook(case, "die")
         with pytest.raises((Unavailable, OutcomeUnknown)):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PATIENCE):
                 await carry_out(backend, case.orders[0])
     finally:
         await backend.close()

@@ -169,7 +169,7 @@ def equipped(directory: Path) -> Iterator[Site]:
             site.server.end(signal.SIGKILL)
     finally:
         simulator.process.terminate()
-        simulator.process.wait(10)
+        simulator.process.wait(60)
 
 
 def assert_unwritten(site: Site) -> None:

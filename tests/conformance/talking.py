@@ -26,7 +26,7 @@ from tests.conformance.conftest import NS, ServerProcess
 BASE = NS["nc"]
 BASE_1_0, BASE_1_1 = "urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"
 MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
-PATIENCE = 30.0
+PATIENCE = 120.0  # seconds after which a client gives up on the server
 END = b"]]>]]>"
 
 
@@ -108,7 +108,7 @@ class Scrapli(Client):
             port=server.port,
             auth_options=ScrapliAuth(username="admin", **auth),
             transport_options=transport,
-            session_options=ScrapliSession(operation_timeout_s=30),
+            session_options=ScrapliSession(operation_timeout_s=int(PATIENCE)),
         )
         self._session.open()
         self.capabilities = self._session.get_capabilities()
@@ -298,7 +298,7 @@ class OpenSsh(ByHand):
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
         finally:
             self._process.kill()
             self._process.stdout.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +20,20 @@ from eman_netconf.safexml import parse
 from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
 from eman_netconf.yang.validate import validate, validate_state
-from tests.conformance.conftest import NS, ServerProcess, edit, entity, one, set_state, switch, texts, until
-from tests.conformance.site import local, read, state_set
+from tests.conformance.conftest import (
+    NS,
+    ServerProcess,
+    all_read,
+    edit,
+    entity,
+    one,
+    set_state,
+    summer_process,
+    switch,
+    texts,
+    until,
+)
+from tests.conformance.site import local, state_set
 from tests.programs import program
 from tests.test_examples import Reader, let_yangson_validate
 
@@ -111,7 +124,7 @@ class Served:
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -153,10 +166,8 @@ def served(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Ser
 
 @pytest.fixture(scope="module")
 def whole(demo: ServerProcess) -> etree._Element:
-    """The <data> of a <get> without filter, once the site has been read."""
+    """The <data> of a <get> without filter."""
     with demo.connect() as session:
-        for id_ in ("meter-1", "srv-12", "lamp-08", "ap-04"):
-            read(session, id_)
         return etree.fromstring(session.get().data_xml.encode())
 
 
@@ -252,16 +263,24 @@ def filled(element: etree._Element, node: SchemaNode) -> Iterator[SchemaNode]:
 
 
 @pytest.fixture
-def lived_in(summer_client: manager.Manager) -> list[etree._Element]:
+def lived_in(tmp_path: Path) -> Iterator[list[etree._Element]]:
     """The <data> of <get> at a site where an operator is at work and a box loses its supply: before, then, after."""
-    client = summer_client
+    server = summer_process(tmp_path / "state").start()
+    try:
+        with server.connect() as session:
+            all_read(session)
+            yield life(session)
+        assert server.end() == 0
+    finally:
+        server.end(signal.SIGKILL)
+
+
+def life(client: manager.Manager) -> list[etree._Element]:
     answers = []
 
     def note() -> None:
         answers.append(etree.fromstring(client.get().data_xml.encode()))
 
-    for id_ in ("pv-1", "meter-1", "srv-07", "lamp-04", "ups-1"):
-        read(client, id_)
     shelf = "".join(
         f"<relationship xmlns='{NS['emrel']}'><type>aggregating</type><peer>{peer}</peer></relationship>"
         for peer in ("lamp-04", "srv-07")

@@ -63,7 +63,7 @@ def test_edits_in_a_storm_of_kills(tmp_path: Path) -> None:
     """Killed in the middle of a stream of edits, five times over: every acknowledged edit is there."""
     server = demo_process(tmp_path / "state")
     acknowledged = 0
-    for _round in range(5):
+    for round_ in range(5):
         server.start()
         session = server.connect()
         kept = one(session, entity("srv-02", "/eman:importance"))
@@ -71,16 +71,18 @@ def test_edits_in_a_storm_of_kills(tmp_path: Path) -> None:
             # the edit in flight when the process died may have become durable before its <ok/> left
             assert kept in {str(acknowledged % 100 + 1), str((acknowledged + 1) % 100 + 1)}
             acknowledged = acknowledged if kept == str(acknowledged % 100 + 1) else acknowledged + 1
-        killer = threading.Timer(1.5, server.end, (signal.SIGKILL,))
-        killer.start()
+        killer = threading.Timer(0.004 * round_, server.end, (signal.SIGKILL,))  # at another point of an edit each time
+        enough = acknowledged + 20
         try:
             while True:
+                if acknowledged == enough:
+                    killer.start()
                 number = acknowledged + 1
                 edit(session, f"<entity><id>srv-02</id><importance>{number % 100 + 1}</importance></entity>")
                 acknowledged = number
         except Exception:  # the session ends with the process, in whatever way ncclient notices
             killer.join()
-    assert acknowledged > 5
+    assert acknowledged >= 100
 
 
 def test_an_orderly_stop_and_check(own_demo: ServerProcess) -> None:
@@ -109,7 +111,7 @@ def test_two_servers_on_one_state_are_refused(own_demo: ServerProcess) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert second.returncode == 1
     assert "stop it first" in second.stderr
@@ -122,7 +124,7 @@ def test_a_taken_port_is_one_line(demo: ServerProcess, tmp_path: Path) -> None:
     """A port in use: one line that names it, status 1."""
     arguments = ["run", "--demo", "--port", str(demo.port), "--state", str(tmp_path / "other")]
     second = subprocess.run(
-        [sys.executable, "-m", "eman_netconf", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "eman_netconf", *arguments], capture_output=True, text=True, check=False, timeout=120
     )
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {demo.port}" in second.stderr

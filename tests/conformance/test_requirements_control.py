@@ -123,7 +123,7 @@ def test_a_load_shuts_down_before_its_supply_goes(summer_client: manager.Manager
     switch(client, "pdu-a", "outlet-11", "off")
     until(lambda: one(client, interface("pdu-a", "outlet-11", "/empi:supply/empi:oper-state")) == "off", "one is off")
     state = state_set("srv-11", "redfish", "/emps:oper-state{}")
-    switch(client, "pdu-b", "outlet-11", "off", "<shutdown-timeout>120</shutdown-timeout>")
+    switch(client, "pdu-b", "outlet-11", "off", "<shutdown-timeout>1200</shutdown-timeout>")
     until(lambda: one(client, f"{outlet}/empi:oper-state") == "off", "the outlet is off")
     assert local(one(client, state.format(""))) == "redfish-off"
     assert (one(client, state.format("-since")) or "") < (one(client, f"{outlet}/empi:oper-state-since") or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from tests.conformance.conftest import (
     ENTITIES,
     NS,
     act,
+    all_read,
     demo_process,
     edit,
     entity,
@@ -48,10 +50,7 @@ class Restart(NamedTuple):
 
 
 def identities(session: manager.Manager) -> dict[str, etree._Element]:
-    """All entities by id, once every one of them has been read."""
-    counted = len(texts(session, "/eman:energy-management/embe:backends/embe:backend/embe:name"))
-    link = "/eman:energy-management/embe:backends/embe:backend/embe:link/embe:state"
-    until(lambda: texts(session, link) == ["up"] * counted, "all backends are up")
+    """All entities by id."""
     return {name_of(element): element for element in found(session, ENTITIES)}
 
 
@@ -61,14 +60,16 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restart]:
     server = demo_process(tmp_path_factory.mktemp("restarted") / "state").start()
     try:
         with server.connect() as session:
+            all_read(session)
             edit(session, "<entity><id>srv-02</id><name>Kept</name><description>Over a restart</description></entity>")
             before = identities(session)
         assert server.end() == 0
         server.start()
         with server.connect() as session:
+            all_read(session)
             yield Restart(before, identities(session))
     finally:
-        server.end()
+        server.end(signal.SIGKILL)
 
 
 @pytest.mark.req("d4.1", "r4.1")
@@ -201,7 +202,7 @@ def test_the_lowest_power_priority_is_lowered_first(summer_client: manager.Manag
         request = (
             f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}">'
             f'<groups xmlns="{NS["emgrp"]}"><group><name>shed</name><control><set-power-state>'
-            f'<state xmlns:s="urn:eman:yang:eman-power-state-set">s:ieee1621-{state}</state><stagger>1</stagger>'
+            f'<state xmlns:s="urn:eman:yang:eman-power-state-set">s:ieee1621-{state}</state><stagger>60</stagger>'
             "</set-power-state></control></group></groups></energy-management></action>"
         )
         reply = etree.fromstring(client.dispatch(etree.fromstring(request)).xml.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,7 +13,19 @@ from typing import NamedTuple
 import pytest
 from ncclient import manager
 
-from tests.conformance.conftest import ENTITIES, NS, demo_process, edit, entity, found, one, switch, texts, until
+from tests.conformance.conftest import (
+    ENTITIES,
+    NS,
+    all_read,
+    edit,
+    entity,
+    found,
+    one,
+    summer_process,
+    switch,
+    texts,
+    until,
+)
 from tests.conformance.site import interface, leaves, name_of, number, the
 
 OUTLETS = {f"outlet-{index}" for index in range(1, 17)}
@@ -54,10 +67,14 @@ def test_interfaces_are_those_that_the_box_has(client: manager.Manager) -> None:
 @pytest.fixture
 def morning(tmp_path: Path) -> Iterator[manager.Manager]:
     """A client of a demo site of its own early on a summer's day: the sun's height must not hang on other tests."""
-    server = demo_process(tmp_path / "state", "--start-time", "2026-06-22T06:00:00Z", "--speed", "20").start()
-    with server.connect() as session:
-        yield session
-    assert server.end() == 0
+    server = summer_process(tmp_path / "state").start()
+    try:
+        with server.connect() as session:
+            all_read(session)
+            yield session
+        assert server.end() == 0
+    finally:
+        server.end(signal.SIGKILL)
 
 
 @pytest.mark.req("r5.2.2")

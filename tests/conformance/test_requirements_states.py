@@ -153,17 +153,20 @@ def test_on_and_off_are_common_ground(client: manager.Manager) -> None:
 
 
 @pytest.mark.req("d5.4.text", "r5.4.text")
-def test_a_state_that_nobody_asked_for_is_told_as_it_is(summer_client: manager.Manager) -> None:
+def test_a_state_that_nobody_asked_for_is_told_as_it_is(client: manager.Manager) -> None:
     """Through a power cycle the server goes off and comes back by itself: oper-state follows it, no wish remains."""
-    client = summer_client
-    read(client, "srv-12")
+
+    def went_off() -> int:
+        return int(states(client, "srv-12", "redfish")["redfish-off"].findtext("emps:statistics/emps:entered", "", NS))
+
+    before = went_off()
     act(
         client,
         "srv-12",
         f'<set-power-state xmlns="{NS["emps"]}" xmlns:s="{NS["emss"]}"><transition>s:redfish-power-cycle</transition>'
         "</set-power-state>",
     )
-    until(lambda: oper_state(client, "srv-12", "redfish") == "redfish-off", "the server is off")
+    until(lambda: went_off() == before + 1, "the server was seen off")
     assert one(client, entity("srv-12", "/emps:power-state/emps:admin-state")) is None
     assert one(client, state_set("srv-12", "redfish", "/emps:requested-state")) is None
     until(lambda: oper_state(client, "srv-12", "redfish") == "redfish-on", "the server is on again")
@@ -194,7 +197,7 @@ def test_energy_is_the_power_over_time(summer_client: manager.Manager) -> None:
     assert received == sorted(received)
     hours = (samples[-1][0] - samples[0][0]) / 3600
     watts = [each[2] for each in samples]
-    assert 0.9 * min(watts) * hours <= received[-1] - received[0] <= 1.1 * max(watts) * hours
+    assert 0.8 * min(watts) * hours <= received[-1] - received[0] <= 1.2 * max(watts) * hours
     assert number(the(client, entity("pv-1", "/emm:energy")), "emm:provided") > 0
 
 

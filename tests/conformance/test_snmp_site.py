@@ -247,7 +247,7 @@ def test_snmpv3_is_read_and_switched(site: Site, client: manager.Manager) -> Non
     finally:
         remove_backend(client, "poe")
         agent.process.terminate()
-        agent.process.wait(10)
+        agent.process.wait(60)
     until(lambda: not found(client, entity("poe")), "the switch is gone with its backend")
 
 

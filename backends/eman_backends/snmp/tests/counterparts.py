@@ -186,7 +186,7 @@ def start(command: list[str], directory: Path, **environment: str) -> subprocess
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(PATIENCE)
 
     atexit.register(stop)
     return process
@@ -205,7 +205,7 @@ def until_it_answers(port: int, community: str, directory: Path) -> None:
     pytest.fail(f"the counterpart does not answer: {said[-500:]}")
 
 
-def ask(port: int, community: str, name: str, value: int | None = None, *, wait: float = 10.0) -> int:
+def ask(port: int, community: str, name: str, value: int | None = None, *, wait: float = PATIENCE) -> int:
     """The integer at an object, after writing it where a value is given: by SNMPv2c, without a line of the backend.
 
     Raises OSError when no answer comes within ``wait`` seconds, LookupError when the device has no such value.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ class Relay:
     forgetful: bool = False  # passes questions on, but no answers
     delay: float = 0.0  # seconds every answer comes late
     orders: int = 0
+    before_order: Callable[[], None] = lambda: None  # what happens before an order is passed on
     _front: Any = None
     _back: Any = None
     _asker: Any = None
@@ -41,6 +43,7 @@ class Relay:
     def _ask(self, question: bytes, asker: Any) -> None:
         if is_order(question):
             self.orders += 1
+            self.before_order()
         self._asker = asker
         self._back.sendto(question)
 

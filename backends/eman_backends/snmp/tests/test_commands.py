@@ -35,8 +35,8 @@ async def written(target: Target, oid: str, value: int | None = None) -> Any:
     way = Complete(target, random.Random(2))
     try:
         if value is not None:
-            await way.ask(Kind.SET, [oid], wait=5, value=value)
-        return (await way.ask(Kind.GET, [oid], wait=5)).variables[0][1]
+            await way.ask(Kind.SET, [oid], wait=60, value=value)
+        return (await way.ask(Kind.GET, [oid], wait=60)).variables[0][1]
     finally:
         way.close()
 
@@ -112,7 +112,7 @@ async def test_every_error_of_a_device_is_a_refusal(make: Make, status: int) -> 
 
 async def test_no_answer_to_a_command_is_an_unknown_outcome(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command whose answer gets lost is on the wire once, and the next reading tells what happened."""
-    monkeypatch.setattr(seam, "ANSWER", 0.3)
+    monkeypatch.setattr(seam, "ANSWER", 2.0)
 
     def carries_out_in_silence(agent: Agent, pdu: Any, _: bytes) -> list[bytes] | None:
         if type(pdu) is SET:
@@ -132,7 +132,7 @@ async def test_no_answer_to_a_command_is_an_unknown_outcome(make: Make, monkeypa
 
 async def test_a_late_answer_to_a_command_is_not_taken_for_another(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a command that was given up does not answer the next one."""
-    monkeypatch.setattr(seam, "ANSWER", 0.2)
+    monkeypatch.setattr(seam, "ANSWER", 2.0)
     late: list[bytes] = []
 
     def answers_the_one_before(agent: Agent, pdu: Any, _: bytes) -> list[bytes] | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import logging
 import random
 import socket
@@ -29,6 +27,8 @@ from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.told import of, outlet
 from eman_backends.snmp.usm import Usm
 from eman_netconf.backend import Point, Quantity, Supply, Unavailable
+from tests.pace import ten_milliseconds
+from tests.traces import leaves_nothing, sockets
 
 PORTS = "1.3.6.1.2.1.105.1.1.1.3"
 Datagrams = Iterable[bytes] | None
@@ -40,31 +40,26 @@ def at(port: int, **more: Any) -> Target:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait long for who will not answer."""
-    monkeypatch.setattr(seam, "ANSWER", 0.2)
-
-
-def sockets() -> int:
-    gc.collect()
-    count = 0
-    for name in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # the one that lists them
-            count += str(name.readlink()).startswith("socket:")
-    return count
+    """Do not wait long for who will not answer, yet longer than a busy machine takes to answer."""
+    monkeypatch.setattr(seam, "ANSWER", 2.0)
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_silent_device_is_unavailable_within_the_deadline(make: Make) -> None:
-    """A socket that never answers is Unavailable before the usual deadline of five seconds, with advice."""
+    """A socket that never answers is asked once with its retries, which together wait for less than the usual deadline
+    of five seconds; then it is Unavailable, with advice."""
+    assert seam.ANSWER < 5.0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        backend = make(at(silent.getsockname()[1]))
-        started = time.monotonic()
+        silent.setblocking(False)
+        backend = make(at(silent.getsockname()[1], retries=1))
         with pytest.raises(Unavailable, match="check its address"):
             await backend.open()
-        assert time.monotonic() - started < 4.5
+        assert [silent.recv(2048)[:1] for _ in range(2)] == [b"\x30"] * 2
+        with pytest.raises(BlockingIOError):
+            silent.recv(2048)
 
 
 async def test_nobody_at_the_port_is_unavailable_at_once(make: Make) -> None:
@@ -99,11 +94,11 @@ async def test_a_lost_answer_is_asked_for_again(make: Make) -> None:
     """A request without an answer is sent again, as often as the settings say, and then the pass goes on."""
     lost: list[type] = []
 
-    def loses_every_other(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
+    def loses_some(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
         lost.append(type(pdu))
-        return [] if len(lost) % 2 else None
+        return [] if len(lost) % 9 == 1 else None
 
-    async with serving(Agent(switch(), loses_every_other)) as agent:
+    async with serving(Agent(switch(), loses_some)) as agent:
         backend = make(at(agent.port, retries=1, bulk=False))
         await backend.open()
         assert of(await backend.read(), outlet("port-1.1"))[Quantity.IN_USE] is True
@@ -307,11 +302,10 @@ async def test_nothing_but_garbage_is_silence(make: Make) -> None:
     garbage = random.Random(3)
     flood = [garbage.randbytes(garbage.randrange(0, 200)) for _ in range(200)]
     async with serving(Agent(switch(), lambda agent, pdu, _: flood)) as agent:
-        backend = make(at(agent.port))
-        started = time.monotonic()
+        backend = make(at(agent.port, retries=1))
         with pytest.raises(Unavailable):
             await backend.open()
-        assert time.monotonic() - started < 2
+        assert len(agent.seen) <= 3  # two tries, and one that the fast path gives up at the first datagram
 
 
 @pytest.mark.usefixtures("hasty")
@@ -406,7 +400,9 @@ async def test_numbers_beyond_a_quantity_are_not_known(make: Make) -> None:
         }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.binary(max_size=300), v3=st.booleans())
 def test_no_datagram_harms_the_parser(data: bytes, v3: bool) -> None:
     """Whatever octets arrive are dropped without an error where they are no answer."""
@@ -440,25 +436,22 @@ async def test_cancellation_leaves_no_socket_and_no_task(make: Make, step: str) 
     """A pass given up in the midst leaves nothing open once the backend is closed, and it can be opened again."""
     held = False
     async with serving(Agent(switch(), lambda agent, pdu, _: [] if held else None)) as agent:
-        before, tasks = sockets(), asyncio.all_tasks()
-        backend = make(at(agent.port))
-        if step == "read":
-            await backend.open()
-        held = True
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await getattr(backend, step)()
-        await backend.close()
-        assert asyncio.all_tasks() == tasks
-        held = False
-        await asyncio.sleep(0)
-        assert sockets() == before
+        async with leaves_nothing():
+            backend = make(at(agent.port))
+            if step == "read":
+                await backend.open()
+            held = True
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await getattr(backend, step)()
+            await backend.close()
+            held = False
         await backend.open()
         assert (await backend.read()).readings
 
 
 async def test_a_big_switch_does_not_hold_the_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of ports are surveyed and read without a step of more than 10 ms."""
+    """Hundreds of ports are surveyed and read without a step of more work than ten milliseconds'."""
     worked: list[float] = []
     run = asyncio.Handle._run
 
@@ -473,7 +466,7 @@ async def test_a_big_switch_does_not_hold_the_loop(make: Make, monkeypatch: pyte
         inventory = await backend.open()
         assert len(inventory.entities[0].interfaces) == 250
         best = []
-        for _ in range(2):
+        for _ in range(5):  # the best of five, since the collector is not the backend's
             worked.clear()
             with monkeypatch.context() as patch:
                 patch.setattr(asyncio.Handle, "_run", measured)
@@ -481,7 +474,7 @@ async def test_a_big_switch_does_not_hold_the_loop(make: Make, monkeypatch: pyte
                 result = await backend.read()
             best.append(max(worked))
         assert len(result.readings) == 501
-        assert min(best) <= 0.010
+        assert min(best) <= ten_milliseconds()
 
 
 async def test_one_socket_for_each_device_that_is_polled(make: Make) -> None:
@@ -492,7 +485,7 @@ async def test_one_socket_for_each_device_that_is_polled(make: Make) -> None:
         for backend in backends:
             await backend.open()
             await backend.read()
-        assert sockets() - before <= 5
+        assert len(sockets() - before) <= 5
 
 
 def test_this_machine_shows_its_descriptors() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from eman_backends.snmp import client as seam
 from eman_backends.snmp.complete import Complete, Kind, RejectedError
 from eman_backends.snmp.settings import Community, Target, User
 from eman_backends.snmp.tests.conftest import Make
@@ -76,10 +75,9 @@ async def test_switching_reads_back(make: Make, agent: Counterpart) -> None:
     ids=["user", "key", "protocol", "level", "privacy", "engine", "community"],
 )
 async def test_wrong_credentials_are_told_apart(
-    make: Make, agent: Counterpart, credentials: Community | User, says: str, monkeypatch: pytest.MonkeyPatch
+    make: Make, agent: Counterpart, credentials: Community | User, says: str
 ) -> None:
     """An operator reads what is wrong, as far as the device tells it."""
-    monkeypatch.setattr(seam, "ANSWER", 0.6)
     backend = make(target(agent, credentials))
     with pytest.raises(Unavailable, match=says):
         await backend.open()
@@ -118,11 +116,11 @@ async def test_a_device_that_restarted_is_asked_for_its_time_again(agent: Counte
     """When the device says that a message is out of its time, it is told anew with the right one."""
     way = Complete(target(agent, USERS[0]), random.Random(1))
     try:
-        assert not (await way.ask(Kind.GET, [SYS_UP_TIME], wait=2)).status
+        assert not (await way.ask(Kind.GET, [SYS_UP_TIME], wait=60)).status
         usm = way._usm
         assert usm is not None
         usm._offset -= 10_000  # the device is far ahead of what was learned from it
-        answer = await way.ask(Kind.GET, [SYS_UP_TIME], wait=2)
+        answer = await way.ask(Kind.GET, [SYS_UP_TIME], wait=60)
         assert isinstance(answer.variables[0][1], int)
     finally:
         way.close()
@@ -133,7 +131,7 @@ async def test_a_rejection_ends(agent: Counterpart) -> None:
     way = Complete(target(agent, User("stranger", "sha256", AUTH_KEY)), random.Random(1))
     try:
         with pytest.raises(RejectedError):
-            await way.ask(Kind.GET, [SYS_UP_TIME], wait=2)
+            await way.ask(Kind.GET, [SYS_UP_TIME], wait=60)
     finally:
         way.close()
 
