@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from eman_netconf.datastore.interleave import in_steps
+from eman_netconf.datastore.pick import Pick
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.yang import xpath
-from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
 
 #: Steps one XPath filter may take: seconds of work, between which others have theirs.
@@ -34,7 +35,21 @@ def evaluated(expression: xpath.Expr, root: Inner) -> Inner:
     return _selected(expression, root, xpath.Budget(BUDGET))
 
 
+def picking(expression: xpath.Expr, root: Inner) -> Generator[None, None, Pick]:
+    """As ``evaluating``, but what is selected as picks, each of one node, for any tree that has these nodes."""
+
+    def work(pause: Callable[[], None]) -> Pick:
+        return _picks(_kept(expression, root, xpath.Budget(BUDGET, pause=pause, every=EVERY)))
+
+    return in_steps(work)
+
+
 def _selected(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> Inner:
+    kept = _kept(expression, root, budget)
+    return root if kept is None else _built(root, kept) or Inner(root.schema)
+
+
+def _kept(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> _Kept | None:
     try:
         result = expression.evaluate(xpath.Ref.root(root), budget=budget)
     except xpath.BudgetExceeded:
@@ -46,13 +61,13 @@ def _selected(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> Inne
         raise invalid(f"The filter's expression cannot be evaluated: {fault}") from None
     assert isinstance(result, list), "an expression of another type was refused when it was compiled"
     if any(ref.parent is None for ref in result):
-        return root
+        return None
     kept = _Kept()
     for number, ref in enumerate(result):
         _keep(kept, ref.path)
         if number % EVERY == 0:
             budget.rest()
-    return _built(root, kept) or Inner(root.schema)
+    return kept
 
 
 def invalid(message: str) -> RpcError:
@@ -73,6 +88,15 @@ def _keep(kept: _Kept, path: Path) -> None:
         kept = below
     if path:
         kept[path[-1]] = None
+
+
+def _picks(kept: _Kept | None, key: Key | None = None) -> Pick:
+    pick = Pick(whole=kept is None, key=key)
+    for (schema, below_key), below in (kept or {}).items():
+        values = schema.kind is Kind.LEAF_LIST
+        inside = Pick(values=frozenset(below_key or ())) if values else _picks(below, below_key)
+        pick.children.setdefault(schema, []).append(inside)
+    return pick
 
 
 def _built(inner: Inner, kept: _Kept) -> Inner | None:

@@ -49,6 +49,17 @@ def _matches(inner: Inner, node: SchemaNode, value: str) -> bool:
     return value in data if isinstance(data, tuple) else data == value
 
 
+def beneath(picks: Sequence[Pick]) -> Mapping[SchemaNode, list[Pick]]:
+    """What several picks that all hold select below."""
+    if len(picks) == 1:
+        return picks[0].children
+    merged: dict[SchemaNode, list[Pick]] = {}
+    for pick in picks:
+        for node, inside in pick.children.items():
+            merged.setdefault(node, []).extend(inside)
+    return merged
+
+
 def entry_key(node: SchemaNode, pick: Pick) -> Key | None:
     """The one entry a pick can hold for, when it tests every key."""
     if not node.keys:

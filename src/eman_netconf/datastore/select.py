@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from eman_netconf.datastore.evaluate import evaluated, evaluating, invalid
-from eman_netconf.datastore.pick import Match, Pick, entry_key, pick_of
+from eman_netconf.datastore.pick import Match, Pick, beneath, entry_key, pick_of
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.yang import xpath
 from eman_netconf.yang.instance import Element
@@ -224,17 +224,6 @@ def joined(parts: Iterator[bytes], size: int = SLICE) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-def _below(picks: list[Pick]) -> Mapping[SchemaNode, list[Pick]]:
-    """What several picks that all hold select below."""
-    if len(picks) == 1:
-        return picks[0].children
-    merged: dict[SchemaNode, list[Pick]] = {}
-    for pick in picks:
-        for node, below in pick.children.items():
-            merged.setdefault(node, []).extend(below)
-    return merged
-
-
 def _pruned(picks: list[Pick], inner: Inner) -> Inner | None:
     live = [pick for pick in picks if pick.holds(inner)]
     if any(pick.whole for pick in live):
@@ -242,7 +231,7 @@ def _pruned(picks: list[Pick], inner: Inner) -> Inner | None:
     if not live:
         return None
     children: dict[SchemaNode, Data] = {}
-    for node, below in _below(live).items():
+    for node, below in beneath(live).items():
         data = inner.children.get(node)
         if data is None:
             continue
@@ -308,7 +297,7 @@ def _content(picks: list[Pick] | None, inner: Inner) -> Iterator[bytes]:
     if picks is not None:
         live = [pick for pick in picks if pick.holds(inner)]
         if not any(pick.whole for pick in live):
-            below = _below(live)
+            below = beneath(live)
     if below is None:
         children = inner.ordered()
     else:
