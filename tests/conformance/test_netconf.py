@@ -245,9 +245,17 @@ def test_capabilities(client: manager.Manager) -> None:
     """The hello tells both framings and what can be done; what cannot is not told."""
     offered = {uri.partition("?")[0] for uri in client.server_capabilities}
     assert {BASE_1_0, BASE_1_1} <= offered
-    for name in ("writable-running:1.0", "rollback-on-error:1.0", "validate:1.1", "xpath:1.0", "yang-library:1.1"):
+    for name in (
+        "writable-running:1.0",
+        "candidate:1.0",
+        "confirmed-commit:1.1",
+        "rollback-on-error:1.0",
+        "validate:1.1",
+        "xpath:1.0",
+        "yang-library:1.1",
+    ):
         assert f"{CAPABILITY}{name}" in offered
-    for name in ("candidate:1.0", "startup:1.0", "url:1.0", "confirmed-commit:1.1"):
+    for name in ("startup:1.0", "url:1.0"):
         assert f"{CAPABILITY}{name}" not in offered
 
 

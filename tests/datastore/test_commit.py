@@ -38,8 +38,19 @@ class Diary:
         if event in self.refuse:
             raise self.refuse[event]
 
-    async def append(self, record: bytes) -> None:
-        self.note("append")
+    async def append(self, record: bytes, *, unconfirmed: bool = False) -> None:
+        self.note("append-unconfirmed" if unconfirmed else "append")
+        await self.written(lambda: self.storage.append(record, unconfirmed=unconfirmed))
+
+    async def confirm(self) -> None:
+        self.note("confirm")
+        await self.written(self.storage.confirm)
+
+    def owe(self, record: bytes) -> None:
+        self.note("owe")
+        self.storage.owe(record)
+
+    async def written(self, write: Callable[[], None]) -> None:
         cancelled = None
         if self.gate is not None:
             self.reached.set()
@@ -47,7 +58,7 @@ class Diary:
                 await self.gate.wait()
             except asyncio.CancelledError as error:
                 cancelled = error
-        self.storage.append(record)
+        write()
         if cancelled is not None:
             raise cancelled
 

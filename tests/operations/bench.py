@@ -34,8 +34,14 @@ class Disk:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
-    async def append(self, record: bytes) -> None:
-        await asyncio.to_thread(self.storage.append, record)
+    async def append(self, record: bytes, *, unconfirmed: bool = False) -> None:
+        await asyncio.to_thread(self.storage.append, record, unconfirmed=unconfirmed)
+
+    async def confirm(self) -> None:
+        await asyncio.to_thread(self.storage.confirm)
+
+    def owe(self, record: bytes) -> None:
+        self.storage.owe(record)
 
 
 @dataclass
@@ -46,6 +52,7 @@ class Bench:
     sessions: Sessions
     storage: Storage
     actions: dict[tuple[str, str], ActionHandler] = field(default_factory=dict)
+    mono: float = 0.0  # stands still until a test moves it
 
     @property
     def datastores(self) -> Datastores:
@@ -91,6 +98,7 @@ async def bench(
         sessions=sessions,
         judge=judge,
         wall=lambda: START,
+        mono=lambda: made[0].mono,
         read_file=Path.read_bytes,
         started=START,
         actions=actions,

@@ -103,7 +103,7 @@ async def test_a_denied_action_is_not_called(site: Bench) -> None:
 
 
 UNKNOWN = {
-    "an operation of a capability we lack": (f"<commit {NAMESPACES}/>", ErrorTag.OPERATION_NOT_SUPPORTED),
+    "an operation of a capability we lack": (f"<partial-lock {NAMESPACES}/>", ErrorTag.OPERATION_NOT_SUPPORTED),
     "an operation without a target to name": (
         f"<delete-config {NAMESPACES}><target/></delete-config>",
         ErrorTag.OPERATION_NOT_SUPPORTED,
@@ -130,7 +130,7 @@ BAD_INPUT = {
     "no config": (f"{E}<target><running/></target></edit-config>", "missing-element", "/nc:edit-config"),
     "an empty target": (f"{E}<target/><config/></edit-config>", "missing-element", "/nc:edit-config/nc:target"),
     "a datastore we lack": (
-        f"{E}<target><candidate/></target><config/></edit-config>",
+        f"{E}<target><startup/></target><config/></edit-config>",
         "unknown-element",
         "/nc:edit-config/nc:target",
     ),

@@ -167,7 +167,7 @@ async def test_data_missing_for_a_reference(site: Bench) -> None:
 
 async def test_operation_not_supported(site: Bench) -> None:
     """Asking for an operation of a capability that was not announced."""
-    found = await ask(site, f"<discard-changes {NAMESPACES}/>")
+    found = await ask(site, f"<delete-config {NAMESPACES}><target><startup/></target></delete-config>")
     assert (found.tag, found.type) == (ErrorTag.OPERATION_NOT_SUPPORTED, ErrorType.PROTOCOL)
 
 

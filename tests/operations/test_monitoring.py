@@ -79,13 +79,21 @@ def test_capabilities(toy: Schema) -> None:
     announced = capabilities(toy)
     prefix = "urn:ietf:params:netconf:capability:"
     assert {each for each in announced if each.startswith(prefix) and "yang-library" not in each} == {
-        f"{prefix}{name}" for name in ("writable-running:1.0", "rollback-on-error:1.0", "validate:1.1", "xpath:1.0")
+        f"{prefix}{name}"
+        for name in (
+            "writable-running:1.0",
+            "candidate:1.0",
+            "confirmed-commit:1.1",
+            "rollback-on-error:1.0",
+            "validate:1.1",
+            "xpath:1.0",
+        )
     }
     assert {"urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"} <= set(announced)
     assert f"{prefix}yang-library:1.1?revision=2019-01-04&content-id={toy.content_id}" in announced
     assert f"{MONITORING_NS}?module=ietf-netconf-monitoring&revision=2010-10-04" in announced
     netconf = next(each for each in announced if "module=ietf-netconf&" in each)
-    assert netconf.endswith("&features=rollback-on-error,validate,writable-running,xpath")
+    assert netconf.endswith("&features=candidate,confirmed-commit,rollback-on-error,validate,writable-running,xpath")
     assert not any("module=toy" in each or "ietf-yang-types" in each for each in announced)
 
 
@@ -125,9 +133,10 @@ async def test_statistics(site: Bench) -> None:
 
 
 async def test_locks_are_shown(site: Bench) -> None:
-    """Who locks a datastore is shown with the datastore."""
+    """Every datastore is shown, and who locks it with it."""
     (before,) = await state(site, "datastores")
-    assert bare(before) == "<datastores><datastore><name>running</name></datastore></datastores>"
+    names = "<datastore><name>running</name></datastore><datastore><name>candidate</name></datastore>"
+    assert bare(before) == f"<datastores>{names}</datastores>"
     peer = await site.peer()
     assert (await peer.rpc(lock("lock"))).ok
     (after,) = await state(site, "datastores")

@@ -237,10 +237,10 @@ class SlowDisk:
         storage = server.daemon.journal.storage
         self._append, storage.append = storage.append, self._slowly
 
-    def _slowly(self, record: bytes) -> None:
+    def _slowly(self, record: bytes, *, unconfirmed: bool = False) -> None:
         self._loop.call_soon_threadsafe(self.reached.set)
         self.go_on.wait(PATIENCE)
-        self._append(record)
+        self._append(record, unconfirmed=unconfirmed)
 
 
 async def test_a_slow_reader_gets_its_whole_answer(tmp_path: Path, schema: Schema) -> None:

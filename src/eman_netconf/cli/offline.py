@@ -17,8 +17,9 @@ from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.server import plugins
 from eman_netconf.server.administrator import AdministratorStays
 from eman_netconf.server.config import Bootstrap, ConfigError
-from eman_netconf.server.daemon import DiskJournal, load_schema
+from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.history import HistoryUnusable
+from eman_netconf.server.journal import DiskJournal
 from eman_netconf.server.secrets import SecretUnreadable, Vault
 from eman_netconf.server.settings import faults
 from eman_netconf.server.ssh import HostKeyError

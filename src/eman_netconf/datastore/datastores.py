@@ -1,4 +1,9 @@
-"""The datastores of the server: running, what is operational, who holds a lock (RFC 8342, RFC 6241 section 7.5)."""
+"""The datastores of the server: what they hold, and who holds a lock (RFC 8342; RFC 6241 sections 5.1, 7.5, 8.3, 8.7).
+
+The candidate is running and what was changed on the way to the next commit; trees share what is the same, so it costs
+what was changed. While nothing was changed it follows running. Once something was, it is a tree of its own: another
+change of running does not reach it, and a commit makes running what the candidate is.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from eman_netconf.datastore.confirmed import Action, ConfirmedCommit, in_use, session_ended
 from eman_netconf.datastore.edit import Transform
 from eman_netconf.errors import ErrorInfo, ErrorTag, ErrorType, RpcError
-from eman_netconf.yang.diff import Change
+from eman_netconf.yang.diff import Change, Touched, diff
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner
 
@@ -19,6 +25,8 @@ class Datastore(StrEnum):
     """The configuration datastores a client may name."""
 
     RUNNING = "running"
+    CANDIDATE = "candidate"
+    STARTUP = "startup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +69,20 @@ class OperationalSource(Protocol):
 class Journal(Protocol):
     """Where commits become durable."""
 
-    async def append(self, record: bytes) -> None:
+    async def append(self, record: bytes, *, unconfirmed: bool = False) -> None:
         """Return when the record is on the disk. Raises RpcError when it is not and will not be.
+
+        What is ``unconfirmed`` is rolled back by a restart, until ``confirm`` or a record that is not follows.
 
         Whoever is cancelled meanwhile is told so only when the record is on the disk; ``commit`` then finishes
         before it ends, for what is on the disk and what is in force must not part.
         """
+
+    async def confirm(self) -> None:
+        """As ``append``, of word that what is on the disk is confirmed."""
+
+    def owe(self, record: bytes) -> None:
+        """Put the record of a roll-back before the next one, for it could not be appended and happens all the same."""
 
 
 #: Lets everybody else have a turn in the middle of long work.
@@ -79,18 +95,46 @@ async def _breathless() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One change of running that is in force, as told to listeners."""
+    """One change of running that is in force, as told to listeners.
+
+    ``confirmed`` is what waits to be confirmed after it, None when the change is there to stay.
+    """
 
     change: Change
     author: Author
     generation: int
+    confirmed: ConfirmedCommit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What became of a confirmed commit, as told to those who listen for it.
+
+    ``event`` is start, extend, complete, cancel or timeout; ``timeout`` the seconds until the roll-back, for the first
+    two. The changes themselves are told as Commit.
+    """
+
+    event: Action
+    author: Author
+    timeout: int | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A candidate that was changed: its tree, the steps in which it may differ from running, who changed it last."""
+
+    root: Inner
+    touched: Touched
+    session: int
 
 
 class Datastores:
-    """Running with its generation (the number of commits), its locks, and who takes part in a commit.
+    """The content of the datastores, their locks, and who takes part in a commit.
 
-    ``running`` is an immutable tree: whoever reads it keeps what he started with. It is replaced by
-    ``commit.finish`` alone. ``writer`` lets one writer in at a time; readers never wait for it.
+    ``generation`` is the number of commits of running. ``running`` is an immutable tree: whoever reads it keeps what
+    he started with. It is replaced by ``commit.finish`` alone. ``writer`` lets one writer in at a time; readers never
+    wait for it. With a ``startup``, that datastore is what the journal keeps (``saved`` changes of it), and running is
+    lost with the process; without it running is kept itself.
     """
 
     def __init__(
@@ -101,6 +145,7 @@ class Datastores:
         *,
         journal: Journal,
         writer: AbstractAsyncContextManager[object],
+        startup: Inner | None = None,
         participants: Sequence[Participant] = (),
         sources: Sequence[OperationalSource] = (),
         transform: Transform | None = None,
@@ -109,6 +154,10 @@ class Datastores:
         self.schema = schema
         self.running = running
         self.generation = generation
+        self.startup = startup
+        self.saved = generation
+        self.draft: Draft | None = None
+        self.confirmed: ConfirmedCommit | None = None
         self.journal = journal
         self.writer = writer
         self.participants = list(participants)
@@ -116,7 +165,42 @@ class Datastores:
         self.transform = transform
         self.breathe = breathe
         self.listeners: list[Callable[[Commit], None]] = []
+        self.confirmations: list[Callable[[Confirmation], None]] = []
+        self.stored: list[Callable[[], None]] = []  # told when the journal has grown
+        self.timer_moved: Callable[[], None] = lambda: None  # told when ``next_timer`` gives something else
         self.locks: dict[Datastore, Lock] = {}
+
+    @property
+    def offered(self) -> tuple[Datastore, ...]:
+        """The configuration datastores there are."""
+        return (Datastore.RUNNING, Datastore.CANDIDATE, *(() if self.startup is None else (Datastore.STARTUP,)))
+
+    def tree(self, datastore: Datastore) -> Inner:
+        """The present content of a datastore that is offered."""
+        if datastore is Datastore.CANDIDATE and self.draft is not None:
+            return self.draft.root
+        if datastore is Datastore.STARTUP:
+            assert self.startup is not None, "startup is not offered"
+            return self.startup
+        return self.running
+
+    @property
+    def durable(self) -> Inner:
+        """What the journal keeps."""
+        return self.running if self.startup is None else self.startup
+
+    def next_timer(self) -> float | None:
+        """When the confirmed commit is to be rolled back, in seconds of the clock that nobody sets; None: never."""
+        if self.confirmed is None:
+            return None
+        return 0.0 if self.confirmed.ended else self.confirmed.deadline
+
+    def modified(self) -> bool:
+        """Whether the candidate holds changes; it follows running again when they have come to nothing."""
+        draft = self.draft
+        if draft is not None and diff(self.running, draft.root, draft.touched) is None:
+            self.draft = None
+        return self.draft is not None
 
     def operational(self) -> Inner:
         """Running with the state of all sources merged in: what <get> shows."""
@@ -132,14 +216,20 @@ class Datastores:
     def lock(self, datastore: Datastore, session: int, wall: float) -> None:
         """Raises RpcError lock-denied, also when the session itself holds the lock (RFC 6241 section 7.5)."""
         held = self.locks.get(datastore)
+        waiting = self.confirmed
         if held is not None:
             whose = "this session" if held.session == session else f"session {held.session}"
-            raise RpcError(
-                ErrorTag.LOCK_DENIED,
-                f"{datastore} is locked by {whose}; wait until it is unlocked or that session ends.",
-                type=ErrorType.PROTOCOL,
-                info=(ErrorInfo("session-id", str(held.session)),),
+            raise _lock_denied(
+                f"{datastore} is locked by {whose}; wait until it is unlocked or that session ends.", held.session
             )
+        if datastore is Datastore.CANDIDATE and self.modified():
+            assert self.draft is not None
+            raise _lock_denied(
+                f"The candidate holds changes, the last by session {self.draft.session}; commit or discard them first.",
+                0,
+            )
+        if datastore is Datastore.RUNNING and waiting is not None and waiting.session != session:
+            raise _lock_denied(str(in_use(waiting).message), waiting.session)
         self.locks[datastore] = Lock(session, wall)
 
     def unlock(self, datastore: Datastore, session: int) -> None:
@@ -154,13 +244,22 @@ class Datastores:
                 type=ErrorType.PROTOCOL,
                 info=() if held is None else (ErrorInfo("session-id", str(held.session)),),
             )
-        del self.locks[datastore]
+        self._free(datastore)
 
     def release(self, session: int) -> None:
-        """Give the locks of a session back that has ended."""
+        """A session has ended: its locks are free, and a confirmed commit that ends with it is to be rolled back."""
         for datastore, held in list(self.locks.items()):
             if held.session == session:
-                del self.locks[datastore]
+                self._free(datastore)
+        if self.confirmed is not None:
+            self.confirmed = session_ended(self.confirmed, session)
+            self.timer_moved()
+
+    def _free(self, datastore: Datastore) -> None:
+        """A lock ends, and with that of the candidate the changes in it (RFC 6241 section 8.3.5.2)."""
+        del self.locks[datastore]
+        if datastore is Datastore.CANDIDATE:
+            self.draft = None
 
     def check_unlocked(self, datastore: Datastore, session: int) -> None:
         """Raises RpcError in-use when another session holds the lock."""
@@ -171,3 +270,8 @@ class Datastores:
                 f"{datastore} is locked by session {held.session}; try again when it is unlocked.",
                 type=ErrorType.PROTOCOL,
             )
+
+
+def _lock_denied(message: str, session: int) -> RpcError:
+    info = (ErrorInfo("session-id", str(session)),)
+    return RpcError(ErrorTag.LOCK_DENIED, message, type=ErrorType.PROTOCOL, info=info)

@@ -15,6 +15,9 @@ from eman_netconf.yang.tree import Data, Inner, Key, ListNode, quoted
 
 STORAGE_NS = "urn:eman:storage"
 
+#: The user who is told as the author of what the server does of its own accord.
+SERVER = "eman-netconf"
+
 _REMOVE = b' nc:operation="remove"'
 _REPLACE = b' nc:operation="replace"'
 

@@ -4,7 +4,8 @@ In the directory, with G the generation (number of commits) a file starts from:
 
 - ``checkpoint-G.xml``: the configuration after G commits, and the revisions of the models it was written with;
 - ``journal-G``: those revisions, then every commit after G as the edit-config that makes it. Each record stands
-  under a line ``commit GENERATION LENGTH CRC32``, so that a torn one is seen and cut;
+  under a line ``commit GENERATION LENGTH CRC32``, so that a torn one is seen and cut. The word is ``unconfirmed``
+  for a confirmed commit: those at the end are rolled back by a start, unless ``confirmed`` follows them;
 - ``refused-G/``: files whose configuration could not be used, kept for a person;
 - ``set-aside-G.xml``: data that no module of this server describes any more, kept for a person.
 
@@ -28,9 +29,10 @@ from lxml import etree
 
 from eman_netconf import safexml
 from eman_netconf.datastore.edit import apply_edit
-from eman_netconf.datastore.record import STORAGE_NS, stamp
+from eman_netconf.datastore.record import SERVER, STORAGE_NS, record, stamp
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError, RpcErrors
+from eman_netconf.yang.diff import diff
 from eman_netconf.yang.instance import Element, read_inner
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Inner, quoted
@@ -43,7 +45,7 @@ JOURNAL_COMMITS = 1_000
 
 #: What the server wrote itself is read back whatever its size.
 _LIMITS = safexml.XmlLimits(size=1 << 40, tags=1 << 40, attributes=1 << 40)
-_HEADER = re.compile(rb"(models|commit) (\d{1,19}) (\d{1,12}) ([0-9a-f]{8})\n")
+_HEADER = re.compile(rb"(models|commit|unconfirmed|confirmed) (\d{1,19}) (\d{1,12}) ([0-9a-f]{8})\n")
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _log = logging.getLogger(__name__)
 
@@ -83,6 +85,21 @@ class _Record:
     generation: int
     text: bytes
     models: Mapping[str, str]
+    unconfirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The newest tree that can be used, its generation, and that of the checkpoint it was made from.
+
+    ``undone`` is the tree of the ``unconfirmed`` commits that follow it and are to be rolled back.
+    """
+
+    root: Inner
+    generation: int
+    start: int
+    undone: Inner
+    unconfirmed: int = 0
 
 
 @dataclass(slots=True)
@@ -119,6 +136,7 @@ class Storage:
         self._guard = -1
         self._broken: str | None = None
         self._unknown: list[str] = []
+        self._owed = b""
 
     # ---- start
 
@@ -141,24 +159,45 @@ class Storage:
         )
         for file in files:
             notes.extend(_endings(file, last=file is files[-1]))
-        root, generation, start = self._newest_usable(checkpoints, files, check, notes)
-        passed_over = bool(checkpoints) and start < checkpoints[-1][0]
-        refused = generation < newest or passed_over or any(file.damaged for file in files)
-        self.generation = newest + 1 if refused else generation
+        found = self._newest_usable(checkpoints, files, check, notes)
+        root, reached = found.root, found.generation + found.unconfirmed
+        passed_over = bool(checkpoints) and found.start < checkpoints[-1][0]
+        refused = reached < newest or passed_over or any(file.damaged for file in files)
         last = files[-1] if files else None
         if refused or self._unknown or last is None or last.models != self._models:
+            self.generation = newest + 1 if refused or found.unconfirmed else reached
             aside = [path for _, path in [*self._found("journal-"), *checkpoints]] if refused else []
             self._keep_unknown(notes)
             self._write_checkpoint(content(root), self.generation, wall)
             self._start_journal()
             if refused:
-                self._refuse(aside, newest, generation, notes)
+                self._refuse(aside, newest, found.generation, notes)
         else:
+            self.generation = reached
             self._continue_journal(last)
+            self._roll_back(found, wall)
+        if found.unconfirmed:
+            notes.append(
+                f"The configuration of generation {reached} was never confirmed; it is rolled back to that of "
+                f"generation {found.generation}."
+            )
         self._drop_old()
         for note in notes:
             _log.warning("%s", note)
         return Recovered(root, self.generation, tuple(notes))
+
+    def _roll_back(self, found: _Found, wall: float) -> None:
+        """Undo the unconfirmed commits at the end of the journal in the journal too, so that others may follow."""
+        change = diff(found.undone, found.root)
+        if change is None:
+            return
+        parts = record(change, generation=self.generation + 1, wall=wall, user=SERVER, session=0)
+        undoing = b"".join(parts)
+        try:
+            self.append(undoing)
+        except RpcError as error:
+            _log.error("The roll-back is in force but not stored yet: %s", error.message)
+            self.owe(undoing)
 
     def close(self) -> None:
         """Let go of the files; safe twice."""
@@ -169,19 +208,36 @@ class Storage:
 
     # ---- work
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes, *, unconfirmed: bool = False) -> None:
         """Add one commit and wait until it is on the disk; the next generation is then durable.
 
         Raises RpcError: resource-denied on a full disk, operation-failed for other faults of the disk, nothing
         being added then; rollback-failed when what was added in part could not be taken back.
         """
+        self._write_frame("unconfirmed" if unconfirmed else "commit", self.generation + 1, record)
+        self.generation += 1
+        self.journal_commits += 1
+
+    def confirm(self) -> None:
+        """Add word that the unconfirmed commits are confirmed, and wait until it is on the disk. Raises as append."""
+        self._write_frame("confirmed", self.generation, b"")
+
+    def owe(self, record: bytes) -> None:
+        """Write this commit right before the next one: a roll-back, which happens although the disk did not take it.
+
+        Should the process end before, the next start rolls back the same.
+        """
+        self.generation += 1
+        self._owed += _frame("commit", self.generation, record)
+
+    def _write_frame(self, kind: str, generation: int, text: bytes) -> None:
         if self._broken is not None:
             raise RpcError(
                 ErrorTag.OPERATION_FAILED,
                 f"The journal cannot be written since {self._broken}; nothing was changed. "
                 "Repair the disk and restart the server.",
             )
-        data = _frame("commit", self.generation + 1, record)
+        data = self._owed + _frame(kind, generation, text)
         try:
             _write(self._journal, data)
             os.fsync(self._journal)
@@ -197,9 +253,8 @@ class Storage:
                 f"The change could not be stored ({_reason(error)}); nothing was changed. "
                 f"Make room or repair the disk of {self.directory} and send it again.",
             ) from None
-        self.generation += 1
+        self._owed = b""
         self.journal_length += len(data)
-        self.journal_commits += 1
 
     @property
     def checkpoint_due(self) -> bool:
@@ -215,6 +270,7 @@ class Storage:
         """
         self._write_checkpoint(content, self.generation, wall)
         self._start_journal()
+        self._owed = b""
         self._drop_old()
 
     # ---- files
@@ -330,8 +386,11 @@ class Storage:
                 break
             if found[1] == b"models":
                 file.models = self._known(_parse(text))
+            elif found[1] == b"confirmed":
+                for each in file.records:
+                    each.unconfirmed = False
             else:
-                file.records.append(_Record(int(found[2]), text, file.models))
+                file.records.append(_Record(int(found[2]), text, file.models, found[1] == b"unconfirmed"))
             file.good = end + 1
         # a whole record right here lacks its last byte only: torn like any other
         later = (match for match in _HEADER.finditer(data, file.good) if match.start() > file.good)
@@ -352,8 +411,7 @@ class Storage:
 
     def _newest_usable(
         self, checkpoints: list[tuple[int, Path]], files: list[_File], check: Check, notes: list[str]
-    ) -> tuple[Inner, int, int]:
-        """A tree, its generation, and that of the checkpoint it was made from."""
+    ) -> _Found:
         records = sorted((record for file in files for record in file.records), key=lambda record: record.generation)
         bases: list[tuple[int, Path | None]] = [*reversed(checkpoints)]
         if not checkpoints or any(file.start == 0 for file in files):
@@ -366,8 +424,8 @@ class Storage:
                 notes.append(f"{name} cannot be used: {_first(faults.errors)}.")
                 continue
             found = self._newest_from(base, start, records, check)
-            if isinstance(found, tuple):
-                return *found, start
+            if isinstance(found, _Found):
+                return found
             notes.append(f"The configuration of {name} is refused: {_first(found)}.")
         raise StateUnusable(
             f"No configuration in {self.directory} can be used: {' '.join(notes)} Repair the newest checkpoint "
@@ -376,19 +434,23 @@ class Storage:
 
     def _newest_from(
         self, base: Inner, start: int, records: list[_Record], check: Check
-    ) -> tuple[Inner, int] | Sequence[RpcError]:
-        """The newest state that passes, by replay from a checkpoint; what is wrong with the checkpoint if none does.
+    ) -> _Found | Sequence[RpcError]:
+        """The newest confirmed state that passes, by replay from a checkpoint; what is wrong with that if none does.
 
         Every commit was valid when it was made. Where a newer server finds some invalid, halving finds one
         that is valid right before one that is not.
         """
         following: list[_Record] = []
-        for record in records:
-            if record.generation == start + len(following) + 1:
-                following.append(record)
-        root, count = self._replay(base, following)
+        for each in records:
+            if each.generation == start + len(following) + 1:
+                following.append(each)
+        kept = len(following)
+        while kept and following[kept - 1].unconfirmed:
+            kept -= 1
+        root, count = self._replay(base, following[:kept])
         if not check(root):
-            return root, start + count
+            undone, unconfirmed = self._replay(root, following[kept:] if count == kept else ())
+            return _Found(root, start + count, start, undone, unconfirmed)
         wrong = check(base)
         if wrong:
             return wrong
@@ -400,17 +462,17 @@ class Storage:
                 bad = middle
             else:
                 good, last = middle, root
-        return last, start + good
+        return _Found(last, start + good, start, last)
 
     def _replay(self, root: Inner, records: Sequence[_Record]) -> tuple[Inner, int]:
         """``root`` after as many of the records as can be applied, and how many those are."""
-        for count, record in enumerate(records):
+        for count, each in enumerate(records):
             try:
-                config = _config(_parse(record.text))
-                self._bring_up(config, record.models, record.generation)
+                config = _config(_parse(each.text))
+                self._bring_up(config, each.models, each.generation)
                 root = apply_edit(root, config, self.schema).root
             except (RpcError, RpcErrors) as fault:
-                _log.error("Commit %d cannot be read: %s.", record.generation, fault)
+                _log.error("Commit %d cannot be read: %s.", each.generation, fault)
                 return root, count
         return root, len(records)
 

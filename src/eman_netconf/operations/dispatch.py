@@ -9,7 +9,7 @@ from lxml import etree
 
 from eman_netconf.errors import BASE_NS, YANG_NS, AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Output, Reply, Rpc, SessionInfo
-from eman_netconf.operations import base, monitoring
+from eman_netconf.operations import base, monitoring, transactions
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang.instance import MAX_ERRORS, Element, read_inner
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
@@ -18,7 +18,7 @@ from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate_input
 
 #: All rpcs this server performs.
-HANDLERS: Mapping[tuple[str, str], Handler] = {**base.HANDLERS, **monitoring.HANDLERS}
+HANDLERS: Mapping[tuple[str, str], Handler] = {**base.HANDLERS, **transactions.HANDLERS, **monitoring.HANDLERS}
 
 _ACTION = f"{{{YANG_NS}}}action"
 
@@ -35,11 +35,17 @@ async def dispatch(server: Server, session: SessionInfo, rpc: Rpc) -> Reply:
     known = (name.namespace or "", name.localname)
     node = server.schema.rpcs.get(known)
     handler = HANDLERS.get(known)
-    if node is None or handler is None:
+    if node is None or handler is None or _names_nothing(node):
         raise _unsupported(server.schema, name)
     server.judge.operation(session, node)
     given = _read_input(server, element, node, server.judge.readable(session, server.datastores.running))
     return await handler(server, Request(session, node, given, element))
+
+
+def _names_nothing(node: SchemaNode) -> bool:
+    """Whether an operation has a parameter for which there is no choice: delete-config without :startup and :url."""
+    parameters = node.child("input").children.values()
+    return any(child.kind is Kind.CONTAINER and not child.children for child in parameters)
 
 
 def _unsupported(schema: Schema, name: etree.QName) -> RpcError:

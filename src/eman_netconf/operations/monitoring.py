@@ -31,12 +31,16 @@ def capabilities(schema: Schema) -> list[str]:
         BASE_1_0,
         BASE_1_1,
         f"{CAPABILITY}writable-running:1.0",
+        f"{CAPABILITY}candidate:1.0",
+        f"{CAPABILITY}confirmed-commit:1.1",
         f"{CAPABILITY}rollback-on-error:1.0",
         f"{CAPABILITY}validate:1.1",
         f"{CAPABILITY}xpath:1.0",
         f"{CAPABILITY}yang-library:1.0?revision={library.revision}&module-set-id={schema.content_id}",
         f"{CAPABILITY}yang-library:1.1?revision={library.revision}&content-id={schema.content_id}",
     ]
+    if "startup" in schema.modules["ietf-netconf"].features:
+        announced.append(f"{CAPABILITY}startup:1.0")
     for module in schema.listed():
         if not module.implemented or module.yang_version != "1":
             continue
@@ -161,7 +165,7 @@ class Monitoring:
 
         return make_inner(
             self._node.child("datastores"),
-            {"datastore": [{"name": datastore, "locks": locks(datastore)} for datastore in Datastore]},
+            {"datastore": [{"name": datastore, "locks": locks(datastore)} for datastore in self.datastores.offered]},
         )
 
     def _statistics(self) -> Inner:

@@ -98,6 +98,7 @@ class Server:
     sessions: Sessions
     judge: Judge
     wall: Callable[[], float]
+    mono: Callable[[], float]  # seconds of a clock that nobody sets
     read_file: Callable[[File], bytes]
     started: float  # seconds since the epoch
     actions: Mapping[tuple[str, str], ActionHandler] = field(default_factory=dict)

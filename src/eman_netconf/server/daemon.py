@@ -8,9 +8,9 @@ import ctypes
 import gc
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -38,6 +38,7 @@ from eman_netconf.server.config import Bootstrap, Listen
 from eman_netconf.server.energy import Energy
 from eman_netconf.server.files import write_private
 from eman_netconf.server.history import History
+from eman_netconf.server.journal import DiskJournal, keep_time
 from eman_netconf.server.plugins import Installed
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.sessions import Sessions
@@ -64,39 +65,6 @@ def load_schema(plugins: Mapping[str, Installed]) -> Schema:
         [installed.plugin.module for installed in plugins.values()],
         [installed.folder for installed in plugins.values()],
     )
-
-
-class DiskJournal:
-    """The port of commits to the disk: one thread, never left half-way by a cancelled session."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-
-    async def append(self, record: bytes) -> None:
-        await self._finished(self.storage.append, record)
-
-    async def checkpoint(self, content: bytes, wall: float) -> None:
-        await self._finished(self.storage.checkpoint, content, wall)
-
-    async def _finished(self, call: Callable[..., None], *arguments: object) -> None:
-        """Wait for the disk whatever happens meanwhile; a cancellation is passed on afterwards."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.shield(future)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:  # noqa: BLE001, S110 - told by result() below
-                pass
-        future.result()
-        if cancelled is not None:
-            raise cancelled
-
-    def close(self) -> None:
-        self._thread.shutdown()
-        self.storage.close()
 
 
 class Daemon:
@@ -154,6 +122,8 @@ class Daemon:
             self.energy.published.append(_audit_notification)
             tending = asyncio.create_task(self.energy.tend(), name="energy")
             stack.push_async_callback(_cancelled, tending)
+            timing = keep_time(self.datastores, lambda: self.clock.now().wall, time.monotonic)
+            stack.push_async_callback(_cancelled, asyncio.create_task(timing, name="confirmed commit"))
             # listeners, last
             users = Users(self._authentication)
             stack.callback(users.close)
@@ -188,6 +158,7 @@ class Daemon:
             breathe=lambda: asyncio.sleep(0),
         )
         self.datastores.listeners.append(self._committed)
+        self.datastores.stored.append(self._stored)
         self._limits = session_limits(recovered.root, self.bootstrap.limits)
         if recovered.generation == 0 and self._initial:
             await self._configure(self._initial)
@@ -211,6 +182,7 @@ class Daemon:
             sessions=self.sessions,
             judge=judge,
             wall=lambda: self.clock.now().wall,
+            mono=time.monotonic,
             read_file=Path.read_bytes,
             started=started,
             actions=actions.actions(self.energy),
@@ -329,7 +301,11 @@ class Daemon:
             "%s: configuration %d committed by session %d", told.author.user, told.generation, told.author.session
         )
         self._limits = session_limits(self.datastores.running, self.bootstrap.limits)
-        if self.journal.storage.checkpoint_due and self._checkpointing is None:
+
+    def _stored(self) -> None:
+        # what waits to be confirmed is rolled back with the journal, which goes on until then
+        due = self.journal.storage.checkpoint_due and self.datastores.confirmed is None
+        if due and self._checkpointing is None:
             self._checkpointing = asyncio.create_task(self._checkpoint(), name="checkpoint")
 
     async def _checkpoint(self) -> None:
@@ -337,9 +313,11 @@ class Daemon:
         loop = asyncio.get_running_loop()
         try:
             async with self.datastores.writer:
+                if self.datastores.confirmed is not None:
+                    return
                 parts: list[bytes] = []
                 turn = loop.time()
-                for part in slices(EVERYTHING, self.datastores.running):
+                for part in slices(EVERYTHING, self.datastores.durable):
                     parts.append(part)
                     if loop.time() - turn > _TURN:
                         await asyncio.sleep(0)

@@ -232,6 +232,20 @@ def _apply_entries(old: Mapping[Key, Inner], changes: list[Change], order: Itera
     return result
 
 
+def touch(touched: Touched, change: Change) -> None:
+    """Add the steps that ``change`` went through to ``touched``, in place; the cost is that of the change."""
+    for child in change.children:
+        step = Step(child.schema, child.key)
+        below = touched.get(step)
+        if below is None:
+            below = touched[step] = {}
+            touch(below, child)
+        elif below and child.children:
+            touch(below, child)
+        else:
+            touched[step] = {}
+
+
 def invert(change: Change) -> Change:
     """The change that undoes ``change``."""
     opposite = {Op.CREATE: Op.DELETE, Op.DELETE: Op.CREATE}.get(change.op, change.op)

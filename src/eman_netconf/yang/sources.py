@@ -26,7 +26,9 @@ UNLISTED: tuple[str, ...] = ("notifications", "nc-notifications")
 
 #: features in force; a module that is not named has all its features
 FEATURES: Mapping[str, frozenset[str]] = {
-    "ietf-netconf": frozenset({"writable-running", "validate", "rollback-on-error", "xpath"}),
+    "ietf-netconf": frozenset(
+        {"writable-running", "candidate", "confirmed-commit", "validate", "rollback-on-error", "xpath"}
+    ),
     "ietf-system": frozenset({"authentication", "local-users"}),
     "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
 }
@@ -67,7 +69,13 @@ def own_modules() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in own_models().glob("*.yang")))
 
 
-def load(extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = ()) -> Schema:
-    """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError."""
+def load(
+    extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = (), *, netconf: Iterable[str] = ()
+) -> Schema:
+    """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError.
+
+    ``netconf`` names features of ietf-netconf that the bootstrap file switches on beside ``FEATURES``.
+    """
+    features = {**FEATURES, "ietf-netconf": FEATURES["ietf-netconf"].union(netconf)}
     names = dict.fromkeys((*STANDARD, *own_modules(), *extra_modules))
-    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=FEATURES, unlisted=UNLISTED)
+    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=features, unlisted=UNLISTED)

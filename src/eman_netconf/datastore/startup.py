@@ -1,0 +1,62 @@
+"""Changes of the startup datastore (RFC 6241 section 8.7): what the journal keeps when running is volatile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eman_netconf.datastore.commit import Judgement, changed, examine, judged, made, paced, recorded, whole
+from eman_netconf.datastore.datastores import Author, Datastore, Datastores
+from eman_netconf.datastore.edit import Edited, Steps
+from eman_netconf.errors import RpcErrors
+from eman_netconf.yang.diff import Change
+from eman_netconf.yang.tree import Inner
+
+
+async def edit_startup(
+    datastores: Datastores,
+    edit: Callable[[Inner], Edited | Steps[Edited]],
+    author: Author,
+    judge: Judgement,
+    *,
+    test_only: bool = False,
+) -> None:
+    """Make what ``edit`` makes of startup the new startup, durably, as ``commit.commit`` does of running.
+
+    It is valid at any time, and what nobody refuses as running (RFC 7950 section 8.3.3).
+    """
+    async with datastores.writer:
+        datastores.check_unlocked(Datastore.STARTUP, author.session)
+        startup = datastores.tree(Datastore.STARTUP)
+        edited = await made(datastores, edit, startup)
+        try:
+            found = await paced(examine(datastores, startup, edited, judge), datastores.breathe)
+        except RpcErrors as refusal:
+            raise RpcErrors((*edited.errors, *refusal.errors)) from None
+        if found is not None and not test_only:
+            await _keep(datastores, *found, author)
+    if edited.errors:
+        raise RpcErrors(edited.errors)
+
+
+async def delete_startup(datastores: Datastores, author: Author, judge: Judgement) -> None:
+    """Leave startup empty: the next start is a server's first one (section 7.4). Raises RpcError and RpcErrors."""
+    async with datastores.writer:
+        datastores.check_unlocked(Datastore.STARTUP, author.session)
+        change, root = changed(
+            datastores, datastores.tree(Datastore.STARTUP), Edited(Inner(datastores.schema.root), None)
+        )
+        if change is not None:
+            judged(judge, change)
+            await _keep(datastores, change, root, author)
+
+
+async def _keep(datastores: Datastores, change: Change, root: Inner, author: Author) -> None:
+    written = await paced(recorded(change, datastores.saved + 1, author), datastores.breathe)
+
+    def done() -> None:
+        datastores.startup = root
+        datastores.saved += 1
+
+    await whole(datastores.journal.append(written), done)
+    for told in datastores.stored:
+        told()
