@@ -143,7 +143,7 @@ async def test_a_server_that_goes_meanwhile(
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
     def cut(*_: object) -> object:
-        loop.call_soon_threadsafe(lambda: [connection.abort() for connection in site.daemon.ssh.connections])
+        loop.call_soon_threadsafe(lambda: [connection.abort() for connection in site.daemon.listeners.ssh.connections])
         return over.wait()
 
     monkeypatch.setattr(site.daemon.sessions, "handler", cut)

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import gc
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,33 +23,33 @@ from eman_netconf.datastore.record import stamp
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, models
 from eman_netconf.energy.domain import Domain
-from eman_netconf.energy.effects import Notify
+from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations import energy as actions
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import Server
-from eman_netconf.server import systemd
+from eman_netconf.server import audit, systemd
 from eman_netconf.server.administrator import AdministratorStays
+from eman_netconf.server.certificates import Rule, read_rules
 from eman_netconf.server.clock import Clock
-from eman_netconf.server.config import Bootstrap, Listen
+from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.energy import Energy
 from eman_netconf.server.files import write_private
 from eman_netconf.server.history import History
 from eman_netconf.server.journal import DiskJournal, keep_time
+from eman_netconf.server.listeners import Listeners
 from eman_netconf.server.plugins import Installed
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.sessions import Sessions
 from eman_netconf.server.settings import faults, session_limits
-from eman_netconf.server.ssh import SshServer, load_host_key
 from eman_netconf.server.users import Users
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Late, make_inner
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger("eman_netconf.audit")
 
 _TURN = 0.002  # seconds of work before the loop gets its turn
 
@@ -88,7 +87,6 @@ class Daemon:
         self._forced = False
         self._started_up = asyncio.Event()
         self._one_reload = asyncio.Lock()
-        self._listening: dict[Listen, int] = {}
         self._checkpoint_time: float | None = None
         self._checkpointing: asyncio.Task[None] | None = None
         self._own = schema.find("eman-server:eman-server")
@@ -119,7 +117,7 @@ class Daemon:
             # datastores and operations
             await self._wire(recovered, vault)
             self.energy.start(self.datastores.running)
-            self.energy.published.append(_audit_notification)
+            self.energy.published.append(audit.notified)
             tending = asyncio.create_task(self.energy.tend(), name="energy")
             stack.push_async_callback(_cancelled, tending)
             timing = keep_time(self.datastores, lambda: self.clock.now().wall, time.monotonic)
@@ -127,12 +125,10 @@ class Daemon:
             # listeners, last
             users = Users(self._authentication)
             stack.callback(users.close)
-            self.ssh = SshServer(
-                self.sessions, users, load_host_key(state / "ssh_host_ed25519_key"), lambda: self._limits
-            )
-            stack.push_async_callback(self.ssh.close)
+            self.listeners = Listeners(state, self.sessions, users, lambda: self._limits, self._cert_to_name)
+            stack.push_async_callback(self.listeners.close)
             stack.push_async_callback(self._drain)
-            await self._listen(self.bootstrap.listen)
+            await self.listeners.follow(self.bootstrap)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*gc.get_threshold()[:2], _RARELY)
@@ -140,7 +136,7 @@ class Daemon:
             if self._stop.is_set():
                 return  # asked while it was starting
             self._started_up.set()
-            ready([(listen.address, port) for listen, port in self._listening.items()])
+            ready(self.listeners.addresses)
             systemd.notify("READY=1")
             await self._serve(tending)
             systemd.notify("STOPPING=1")
@@ -170,6 +166,7 @@ class Daemon:
             wall=lambda: self.clock.now().wall,
         )
         self.sessions.ended.append(lambda info, _end: self.datastores.release(info.id))
+        audit.watch(self.sessions)
         self._capabilities = tuple(capabilities(self.schema))
         started = self.clock.now().wall
         self._started = stamp(started)
@@ -185,7 +182,7 @@ class Daemon:
             mono=time.monotonic,
             read_file=Path.read_bytes,
             started=started,
-            actions=actions.actions(self.energy),
+            actions=audit.audited(actions.actions(self.energy), self.energy.domain.site),
         )
 
     async def _configure(self, documents: Sequence[bytes]) -> None:
@@ -199,41 +196,6 @@ class Daemon:
             Author("eman-netconf", 0, self.clock.now().wall),
             lambda change: None,
         )
-
-    async def _listen(self, wanted: Iterable[Listen]) -> None:
-        """Listen there too; at all of them or, when one fails, at none. Raises OSError."""
-        opened: dict[Listen, int] = {}
-        for listen in wanted:
-            if listen in self._listening or listen in opened:
-                continue
-            try:
-                opened[listen] = await self.ssh.listen(listen.address, listen.port)
-            except OSError as error:
-                for other, port in opened.items():
-                    self.ssh.stop_listening(port, other.address)
-                reason = os.strerror(error.errno) if error.errno else str(error)
-                raise OSError(f"cannot listen on {listen.address} port {listen.port}: {reason}") from None
-        self._listening |= opened
-
-    async def _listen_only(self, wanted: Sequence[Listen]) -> None:
-        """Listen at these alone; when one fails, at those from before. Raises OSError."""
-        gone = [listen for listen in self._listening if listen not in wanted]
-        new_ports = {listen.port for listen in wanted if listen not in self._listening}
-        # 127.0.0.1 has to go before 0.0.0.0 can come at its port
-        in_the_way = {listen: self._listening[listen] for listen in gone if self._listening[listen] in new_ports}
-        self._stop_listening(in_the_way)
-        try:
-            await self._listen(wanted)
-        except OSError:
-            for listen, port in in_the_way.items():
-                self._listening[listen] = await self.ssh.listen(listen.address, port)
-            raise
-        self._stop_listening(gone)
-
-    def _stop_listening(self, gone: Iterable[Listen]) -> None:
-        for listen in gone:
-            if listen in self._listening:
-                self.ssh.stop_listening(self._listening.pop(listen), listen.address)
 
     async def _serve(self, tending: asyncio.Task[None]) -> None:
         """Until asked to stop; a sign of life for systemd meanwhile."""
@@ -257,13 +219,13 @@ class Daemon:
     async def reload(self, bootstrap: Bootstrap) -> None:
         """Follow a bootstrap file that was read and checked: listeners and limits; sessions stay.
 
-        Waits until the start is over. Raises OSError, having changed nothing.
+        Waits until the start is over. Raises OSError or ConfigError, having changed nothing.
         """
         await self._started_up.wait()
         async with self._one_reload:
             systemd.notify(systemd.reloading())
             try:
-                await self._listen_only(bootstrap.listen)
+                await self.listeners.follow(bootstrap)
                 old = self.bootstrap
                 self.bootstrap = replace(bootstrap, state=old.state, admin=old.admin, host_entity=old.host_entity)
                 if self.bootstrap != bootstrap:
@@ -277,29 +239,35 @@ class Daemon:
 
     async def _drain(self) -> None:
         """No new sessions; the others get what they asked for, within the time that is set for it."""
-        self.ssh.stop_listening()
+        self.listeners.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.drain_seconds
         await self.sessions.drain(self._limits.drain_seconds)
-        await self.ssh.finish(deadline - loop.time())
+        await self.listeners.finish(deadline - loop.time())
         if self._checkpointing is not None:
             await asyncio.wait({self._checkpointing})
 
     # --- requests
 
     async def _handle(self, session: SessionInfo, rpc: Rpc) -> Reply:
-        return await dispatch(self._server, session, rpc)
+        try:
+            return await dispatch(self._server, session, rpc)
+        except (RpcError, RpcErrors) as refusal:
+            audit.denied(session, rpc, refusal)
+            raise
 
     def _authentication(self) -> Inner | None:
         found = self.datastores.running.at("system", "authentication")
         return found if isinstance(found, Inner) else None
 
+    def _cert_to_name(self) -> tuple[Rule, ...]:
+        tls = self.datastores.running.at("eman-server", "tls")
+        return read_rules(tls if isinstance(tls, Inner) else None)
+
     # --- commits
 
     def _committed(self, told: Commit) -> None:
-        audit.info(
-            "%s: configuration %d committed by session %d", told.author.user, told.generation, told.author.session
-        )
+        audit.committed(told)
         self._limits = session_limits(self.datastores.running, self.bootstrap.limits)
 
     def _stored(self) -> None:
@@ -370,10 +338,6 @@ def _uuids(state: Path) -> Callable[[str], str]:
     except ValueError:
         raise StateUnusable(f"{file} holds no UUID; restore it, or remove it and all entities get new UUIDs") from None
     return lambda name: str(uuid.uuid5(space, name))
-
-
-def _audit_notification(notify: Notify) -> None:
-    audit.info("%s: %s", notify.entity or "-", notify.notification.schema.name)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
