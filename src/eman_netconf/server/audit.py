@@ -154,6 +154,11 @@ def _state(site: Site, path: Path) -> str:
     return (entity.states.state or "unknown").rpartition(":")[2]
 
 
+def energy(by: str, entity: str, event: str) -> None:
+    """What the energy core did for somebody, or for nobody but itself."""
+    _tell("energy", f"{by or 'server'}: {entity or '-'}: {event}", user=by, entity=entity, what=event)
+
+
 def notified(notify: Notify) -> None:
     """Something happened that operators are told of."""
     name = notify.notification.schema.name

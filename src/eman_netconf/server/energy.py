@@ -16,6 +16,7 @@ from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Answered, Audit, Effect, Notify, Poll, Send
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
+from eman_netconf.server import audit
 from eman_netconf.server.clock import Clock, synchronised
 from eman_netconf.server.history import History
 from eman_netconf.server.poller import Poller
@@ -26,7 +27,6 @@ from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger("eman_netconf.audit")
 
 STORE_EVERY = 1.0  # seconds between batches of records
 RECORDS = 500  # so many of them are made in one turn of the loop
@@ -220,7 +220,7 @@ class Energy:
                     if waiting is not None and not waiting.done():
                         waiting.set_result(effect)
                 case Audit(_, by, entity, event):
-                    audit.info("%s: %s: %s", by or "server", entity or "-", event)
+                    audit.energy(by, entity, event)
         self._timer_moved.set()
 
 
