@@ -30,6 +30,14 @@ class Origins:
         self._set_name = self._set.child("name")
         self._member = self.top.child("groups").child("group").child("member")
 
+    @classmethod
+    def of(cls, schema: Schema) -> Origins:
+        """The rules of ``schema``, made once."""
+        known = schema.cache.get("origins")
+        if not isinstance(known, Origins):
+            known = schema.cache["origins"] = cls(schema)
+        return known
+
     def in_use(self, operational: Inner) -> Inner:
         """``operational`` without the entities that are configured and that no device has told of."""
         top = operational.children.get(self.top)

@@ -4,46 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eman_netconf.datastore.commit import paced, settle
-from eman_netconf.datastore.select import Selection, settling
+from eman_netconf.datastore.commit import settle
+from eman_netconf.datastore.select import Selection
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import Data, Ok, Reply
 from eman_netconf.operations.filters import read_filter
 from eman_netconf.operations.ports import Handler, Request, Server
-from eman_netconf.operations.transactions import named
-from eman_netconf.yang.tree import Inner
+from eman_netconf.operations.retrieval import Asked, answer, mode_of
+from eman_netconf.operations.targets import named
 
 _FILTER = f"{{{BASE_NS}}}filter"
 
 
 async def get(server: Server, request: Request) -> Reply:
     """Configuration and state (section 7.7)."""
-    return await _data(server, request, server.datastores.operational())
+    asked = Asked(_selection(server, request), mode_of(request), state=True)
+    return Data(await answer(server, request.session, server.datastores.operational(), asked))
 
 
 async def get_config(server: Server, request: Request) -> Reply:
     """Configuration (section 7.1)."""
-    return await _data(server, request, server.datastores.tree(named(request, "source")))
-
-
-async def _data(server: Server, request: Request, root: Inner) -> Data:
-    """What of a tree this user may read and the filter selects."""
-    selection = _selection(server, request)
-    return Data(
-        await paced(settling(selection, server.judge.readable(request.session, root)), server.datastores.breathe)
-    )
+    asked = Asked(_selection(server, request), mode_of(request))
+    return Data(await answer(server, request.session, server.datastores.tree(named(server, request, "source")), asked))
 
 
 async def lock(server: Server, request: Request) -> Reply:
     """Section 7.5."""
     async with server.datastores.writer:  # who is writing now, comes before
-        server.datastores.lock(named(request, "target"), request.session.id, server.wall())
+        server.datastores.lock(named(server, request, "target"), request.session.id, server.wall())
     return Ok()
 
 
 async def unlock(server: Server, request: Request) -> Reply:
     """Section 7.6."""
-    server.datastores.unlock(named(request, "target"), request.session.id)
+    server.datastores.unlock(named(server, request, "target"), request.session.id)
     return Ok()
 
 
