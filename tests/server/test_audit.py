@@ -119,28 +119,34 @@ async def test_control(tmp_path: Path, schema: Schema, told: Told) -> None:
     async with serving(tmp_path / "state", schema) as server, server.peer() as peer:
         await edited(peer, backends(simulated("pdu", "pdu-a")))
         await link_until(peer, "pdu", state="up")
-        assert (await peer.rpc(switching("outlet-1"))).ok
-        refused = await peer.rpc(switching("outlet-1", "<hold-time>1</hold-time><cycle/>"))
-        assert not refused.ok
-        assert not (await peer.rpc(switching("inlet-1"))).ok
+        assert (await peer.rpc(acting(SWITCH))).ok
+        assert not (await peer.rpc(acting(SET))).ok
         number = peer.session_id
     done, failed = told.events("control")
     assert (done["action"], done["user"], done["session"]) == ("switch-supply", "admin", number)
     assert (done["before"], done["outcome"]) == ("on", "done")
     assert done["at"].endswith("[empi:name='outlet-1']/empi:control")
     assert ">a test</reason>" in done["input"]
+    assert failed["action"] == "set-power-state"
     assert failed["outcome"] not in {"done", "cancelled"}
     assert {line["entity"] for line in told.events("energy")} == {"pdu-a"}
 
 
-def switching(interface: str, more: str = "") -> str:
-    """The action that switches the supply of a power interface of pdu-a."""
+SWITCH = (
+    '<power-interface xmlns="urn:eman:yang:eman-power-interface"><name>outlet-1</name><control>'
+    "<switch-supply><state>on</state><reason>a test</reason></switch-supply></control></power-interface>"
+)
+SET = (
+    '<control><set-power-state xmlns="urn:eman:yang:eman-power-state" xmlns:s="urn:eman:yang:eman-power-state-set">'
+    "<state>s:dmtf-on</state></set-power-state></control>"
+)
+
+
+def acting(below: str) -> str:
+    """An action on pdu-a or on a part of it."""
     return (
         f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}"><entities><entity>'
-        f"<id>pdu-a</id>"
-        f'<power-interface xmlns="urn:eman:yang:eman-power-interface"><name>{interface}</name><control>'
-        f"<switch-supply><state>on</state><reason>a test</reason>{more}</switch-supply>"
-        "</control></power-interface></entity></entities></energy-management></action>"
+        f"<id>pdu-a</id>{below}</entity></entities></energy-management></action>"
     )
 
 
