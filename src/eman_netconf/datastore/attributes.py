@@ -11,6 +11,7 @@ from lxml import etree
 
 from eman_netconf.datastore.faults import Faults
 from eman_netconf.errors import BASE_NS, YANG_NS, AppTag, ErrorTag
+from eman_netconf.yang.annotated import DEFAULT_NS
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Key, Path, Step
@@ -20,6 +21,8 @@ _OPERATION = f"{{{BASE_NS}}}operation"
 _INSERT = f"{{{YANG_NS}}}insert"
 _KEY = f"{{{YANG_NS}}}key"
 _VALUE = f"{{{YANG_NS}}}value"
+_DEFAULT = f"{{{DEFAULT_NS}}}default"
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _LITERAL = r"""(?:"[^"]*"|'[^']*')"""
 # a value with both kinds of quotes can only be written with concat()
@@ -49,6 +52,7 @@ class Attributes:
     operation: Operation
     insert: str | None = None
     anchor: str | None = None  # the yang:key or yang:value beside insert
+    default: bool = False  # the node is to have its default, not a value of its own (RFC 6243 section 4.5.2)
 
 
 _Item = TypeVar("_Item")
@@ -57,12 +61,14 @@ _Item = TypeVar("_Item")
 def read_attributes(
     faults: Faults, element: Element, node: SchemaNode, inherited: Operation, path: Path, *, plain: bool
 ) -> Attributes | None:
-    """What the attributes of an element say; None after a fault. With ``plain`` none is allowed."""
+    """What the attributes of an element say; None after a fault. With ``plain`` none that says an operation is."""
     said = Attributes(inherited)
     before = len(faults.errors)
     allowed: tuple[str, ...] = () if plain or node.kind is Kind.ROOT else (_OPERATION,)
     if allowed and node.ordered_by_user and node.kind in (Kind.LIST, Kind.LEAF_LIST):
         allowed += (_INSERT, _KEY if node.kind is Kind.LIST else _VALUE)
+    if node.type is not None:
+        allowed += (_DEFAULT,)
     here = path if node.kind is Kind.ROOT else (*path, Step(node))
     name = "config" if node.kind is Kind.ROOT else node.name
     for attribute, text in element.items():
@@ -73,6 +79,16 @@ def read_attributes(
             faults.fault(
                 ErrorTag.UNKNOWN_ATTRIBUTE,
                 _unknown(attribute, name),
+                here,
+                bad_attribute=local,
+                bad_element=name,
+            )
+        elif attribute == _DEFAULT and text.strip() in _TRUTH:
+            said.default = _TRUTH[text.strip()]
+        elif attribute == _DEFAULT:
+            faults.fault(
+                ErrorTag.BAD_ATTRIBUTE,
+                f"{text} is not true or false.",
                 here,
                 bad_attribute=local,
                 bad_element=name,

@@ -205,7 +205,9 @@ class _Editor(Faults):
                 continue
             if node.case is not None and said.operation not in _GOING and not self.choose(level, node, path):
                 continue
-            if kind is Kind.LEAF:
+            if said.default:
+                self.to_default(level, child, node, said.operation, path)
+            elif kind is Kind.LEAF:
                 self.leaf(level, child, node, said.operation, path)
             elif kind is Kind.CONTAINER:
                 yield from self.inner_child(level, child, node, said.operation, path)
@@ -277,6 +279,27 @@ class _Editor(Faults):
                 return
         if value != old:
             self.put(level, node, old, value)
+
+    def to_default(self, level: _Level, element: Element, node: SchemaNode, operation: Operation, path: Path) -> None:
+        """A leaf or value marked as a default goes back to it: it must be it, and is not stored (RFC 6243 4.5.2)."""
+        value = self.value(element, node, path)
+        if value is None:
+            return
+        here = (*path, Step(node))
+        if operation in _GOING or operation is Operation.NONE:
+            self.fault(ErrorTag.INVALID_VALUE, f"{node.name} cannot be a default and have operation {operation}.", here)
+        elif value not in node.defaults and value != node.default:
+            self.fault(ErrorTag.INVALID_VALUE, f"{value} is marked as the default of {node.name}, but it is not.", here)
+        elif node.kind is Kind.LEAF_LIST:
+            values = self.values(level, node)
+            if operation is Operation.CREATE and value in values:
+                self.exists((*path, Step(node, (value,))))
+            values.pop(value, None)
+        elif (old := level.children.get(node)) is not None:
+            if operation is Operation.CREATE:
+                self.exists(here)
+            else:
+                self.put(level, node, old, None)
 
     def key_leaf(self, level: _Level, node: SchemaNode, operation: Operation, path: Path) -> None:
         """A key was read with its entry; here it can only be wrong to ask for more."""
@@ -393,10 +416,7 @@ class _Editor(Faults):
         value = self.value(element, node, path)
         if value is None:
             return
-        values = level.values.get(node)
-        if values is None:
-            data = level.children.get(node)
-            values = level.values[node] = dict.fromkeys(data if isinstance(data, tuple) else ())
+        values = self.values(level, node)
         operation = said.operation
         if operation in _GOING:
             if value in values:
@@ -424,6 +444,15 @@ class _Editor(Faults):
                 level.values[node] = dict.fromkeys(place)
         if node.case is not None:
             self.leave_other_cases(level, node)
+
+    @staticmethod
+    def values(level: _Level, node: SchemaNode) -> dict[str, None]:
+        """The values of a leaf-list, open for writing."""
+        values = level.values.get(node)
+        if values is None:
+            data = level.children.get(node)
+            values = level.values[node] = dict.fromkeys(data if isinstance(data, tuple) else ())
+        return values
 
     def twice(self, level: _Level, mark: object, node: SchemaNode, path: Path) -> bool:
         """Whether the same node was already given beside this one: an error."""
