@@ -68,6 +68,7 @@ async def commit(
         except RpcErrors as refusal:
             raise RpcErrors((*edited.errors, *refusal.errors)) from None
         if pending is not None and not test_only:
+            datastores.partial_locks.check(pending.change, author.session)
             await _put_in_force(datastores, pending, waiting)
     if edited.errors:
         raise RpcErrors(edited.errors)
@@ -89,6 +90,8 @@ async def commit_candidate(datastores: Datastores, author: Author, judge: Judgem
         if draft is not None:
             edited = Edited(draft.root, draft.touched)
             pending = await paced(prepare(datastores, edited, author, judge), datastores.breathe)
+            if pending is not None:
+                datastores.partial_locks.check(pending.change, author.session)
 
         def confirm() -> None:
             datastores.draft = None

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from eman_netconf.datastore.confirmed import Action, ConfirmedCommit, in_use, session_ended
 from eman_netconf.datastore.edit import Transform
+from eman_netconf.datastore.partial_locks import PartialLocks, denied
 from eman_netconf.errors import ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.yang.diff import Change, Touched, diff
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -169,6 +170,7 @@ class Datastores:
         self.stored: list[Callable[[], None]] = []  # told when the journal has grown
         self.timer_moved: Callable[[], None] = lambda: None  # told when ``next_timer`` gives something else
         self.locks: dict[Datastore, Lock] = {}
+        self.partial_locks = PartialLocks()  # of running
 
     @property
     def offered(self) -> tuple[Datastore, ...]:
@@ -230,6 +232,9 @@ class Datastores:
             )
         if datastore is Datastore.RUNNING and waiting is not None and waiting.session != session:
             raise _lock_denied(str(in_use(waiting).message), waiting.session)
+        part = self.partial_locks.by_others(session) if datastore is Datastore.RUNNING else None
+        if part is not None:
+            raise denied(part.session, f"Session {part.session} has locked a part of running")
         self.locks[datastore] = Lock(session, wall)
 
     def unlock(self, datastore: Datastore, session: int) -> None:
@@ -251,6 +256,7 @@ class Datastores:
         for datastore, held in list(self.locks.items()):
             if held.session == session:
                 self._free(datastore)
+        self.partial_locks.release(session)
         if self.confirmed is not None:
             self.confirmed = session_ended(self.confirmed, session)
             self.timer_moved()

@@ -44,12 +44,33 @@ def picking(expression: xpath.Expr, root: Inner) -> Generator[None, None, Pick]:
     return in_steps(work)
 
 
+def locating(expression: xpath.Expr, root: Inner) -> Generator[None, None, list[Path]]:
+    """As ``evaluating``, but where the nodes that are selected stand."""
+
+    def work(pause: Callable[[], None]) -> list[Path]:
+        return [ref.path for ref in _found(expression, root, xpath.Budget(BUDGET, pause=pause, every=EVERY))]
+
+    return in_steps(work)
+
+
 def _selected(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> Inner:
     kept = _kept(expression, root, budget)
     return root if kept is None else _built(root, kept) or Inner(root.schema)
 
 
 def _kept(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> _Kept | None:
+    result = _found(expression, root, budget)
+    if any(ref.parent is None for ref in result):
+        return None
+    kept = _Kept()
+    for number, ref in enumerate(result):
+        _keep(kept, ref.path)
+        if number % EVERY == 0:
+            budget.rest()
+    return kept
+
+
+def _found(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> list[xpath.Ref]:
     try:
         result = expression.evaluate(xpath.Ref.root(root), budget=budget)
     except xpath.BudgetExceeded:
@@ -60,14 +81,7 @@ def _kept(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> _Kept | 
     except xpath.XPathFault as fault:
         raise invalid(f"The filter's expression cannot be evaluated: {fault}") from None
     assert isinstance(result, list), "an expression of another type was refused when it was compiled"
-    if any(ref.parent is None for ref in result):
-        return None
-    kept = _Kept()
-    for number, ref in enumerate(result):
-        _keep(kept, ref.path)
-        if number % EVERY == 0:
-            budget.rest()
-    return kept
+    return result
 
 
 def invalid(message: str) -> RpcError:

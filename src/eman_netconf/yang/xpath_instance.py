@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, ListNode, Path, Step
+from eman_netconf.yang.tree import Inner, ListNode, Path, Step, quoted
 from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.xpath_nodes import Evaluation, Ref
 from eman_netconf.yang.xpath_parser import (
@@ -43,6 +43,24 @@ def from_instance_identifier(text: str, resolve: Resolve, schema: Schema) -> Pat
         node = _child(node, step.test, resolve)
         path.append(Step(node, _key(node, step, resolve)))
     return tuple(path)
+
+
+def to_instance_identifier(path: Path) -> str:
+    """The canonical text of a path of at least one step: a module name where the module changes."""
+    parts: list[str] = []
+    module = None
+    for schema, key in path:
+        parts.append(f"/{schema.name if schema.module is module else schema.qualified_name}")
+        module = schema.module
+        if key is None:
+            continue
+        if schema.keys:
+            parts.extend(f"[{leaf.name}={quoted(value)}]" for leaf, value in zip(schema.keys, key, strict=True))
+        elif schema.kind is Kind.LEAF_LIST:
+            parts.append(f"[.={quoted(key[0])}]")
+        else:
+            parts.append(f"[{int(key[0]) + 1}]")
+    return "".join(parts)
 
 
 def _child(node: SchemaNode, test: NameTest, resolve: Resolve) -> SchemaNode:
