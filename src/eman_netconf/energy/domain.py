@@ -201,6 +201,11 @@ class Domain:
 
     # --- what is served
 
+    def stirred(self) -> set[str]:
+        """The ids of entities that came, went or show something else, readings aside, since this was asked last."""
+        ids, self.site.nodes.stirred = self.site.nodes.stirred, set()
+        return ids
+
     def operational(self, running: Inner, now: Now) -> Inner:
         """The container energy-management: ``running`` with all that was discovered and read merged in.
 

@@ -108,6 +108,7 @@ class EntityNodes:
         self.evidence = relation.child("evidence")
         self.report_bits = ("power", "energy", "electrical", "power-state", "battery", "series")
         self.control_bits = ("power-state", "power-limit", "supply")
+        self.stirred: set[str] = set()  # ids of entities that show something else than before, readings aside
 
 
 class SiteView(Protocol):
@@ -234,6 +235,7 @@ class Entity:
 
     def rename(self, id_: str) -> None:
         """The same thing under another id."""
+        self.stir()
         self.id, self.key = id_, (id_,)
         for interface in self.interfaces.values():
             interface.end = interface.end._replace(entity=id_)
@@ -265,14 +267,19 @@ class Entity:
             for battery in self.batteries.values():
                 battery.node = None
             self.batteries_changed()
-        self.node = None
+        self.stir()
         return True
 
     # invalidation
 
     def changed(self) -> None:
-        """Something rendered at the entity itself is not what it was."""
+        """A reading of the entity itself is not what it was."""
         self.node = None
+
+    def stir(self) -> None:
+        """Something else than a reading is not what it was."""
+        self.node = None
+        self.nodes.stirred.add(self.id)
 
     def flowed(self, flow: Flow, wall: float) -> None:
         """Energy flowed: the power states take their share."""
@@ -282,19 +289,28 @@ class Entity:
         self.node = None
 
     def identity_changed(self) -> None:
-        self._base = self.node = None
+        self._base = None
+        self.stir()
 
-    def interface_changed(self) -> None:
+    def interface_read(self) -> None:
+        """A reading of an interface is not what it was."""
         self._interfaces_node = self.node = None
 
+    def interface_changed(self) -> None:
+        self._interfaces_node = None
+        self.stir()
+
     def relations_changed(self) -> None:
-        self._relations_node = self.node = None
+        self._relations_node = None
+        self.stir()
 
     def batteries_changed(self) -> None:
-        self._batteries_node = self.node = None
+        self._batteries_node = None
+        self.stir()
 
     def states_changed(self) -> None:
-        self.states.node = self.node = None
+        self.states.node = None
+        self.stir()
 
     # rendering
 

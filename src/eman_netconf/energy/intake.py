@@ -199,7 +199,7 @@ class Intake:
             for load in loads:
                 other = self._site.interface(load)
                 if other is not None:
-                    other.changed()
+                    other.turned()
         if supply is Supply.OFF:
             interface.pending = None
         self._control.read(interface.holder, entity, mono, now, out)
@@ -269,7 +269,7 @@ class Intake:
             interface.in_use = bool(reading.value)
         else:
             interface.available = bool(reading.value)
-        interface.changed()
+        interface.turned()
         return "power-interface"
 
     def _direction(

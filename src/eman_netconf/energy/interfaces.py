@@ -203,7 +203,12 @@ class Interface:
     # invalidation
 
     def changed(self) -> None:
-        """Something it shows is not what it was."""
+        """A reading is not what it was."""
+        self.node = None
+        self.entity.interface_read()
+
+    def turned(self) -> None:
+        """Something else than a reading is not what it was."""
         self.node = None
         self.entity.interface_changed()
 
@@ -212,15 +217,15 @@ class Interface:
 
     def identity_changed(self) -> None:
         self._base = None
-        self.changed()
+        self.turned()
 
     def wires_changed(self) -> None:
         self._connected = None
-        self.changed()
+        self.turned()
 
     def supply_changed(self) -> None:
         self._supply_node = None
-        self.changed()
+        self.turned()
 
     # rendering
 

@@ -335,6 +335,7 @@ class Site:
         uuid = (chosen_uuid([info]) if info is not None else None) or self._new_uuid(id_)
         entity = self.entities[id_] = Entity(self.nodes, self.sets, id_, uuid)
         entity.config = config
+        entity.stir()
         self.generation += 1
         if not self.appeared(entity) and not quiet:
             inside = info.contained_in if info is not None else entity.configured(self.nodes.contained_in)
@@ -348,7 +349,7 @@ class Site:
         out.append(self.notices.about("entity-removed", entity, now.wall))
 
     def _drop(self, id_: str) -> None:
-        del self.entities[id_]
+        self.entities.pop(id_).stir()
         self._contain(id_, None)
         self.generation += 1
         self.forgotten(id_)

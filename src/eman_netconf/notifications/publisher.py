@@ -159,6 +159,11 @@ class Publisher:
         for feed in self._feeds.values():
             feed.touch(touched, now.mono)
 
+    @property
+    def watches_entities(self) -> bool:
+        """Whether somebody is told of changes of the operational state."""
+        return any(feed.datastore == "operational" for feed in self._feeds.values())
+
     def stirred(self, ids: Iterable[str], now: Now) -> None:
         """These entities show something else than before."""
         feeds = [feed for feed in self._feeds.values() if feed.datastore == "operational"]

@@ -7,7 +7,7 @@ sent about a subscription itself is no event of any stream: no filter and no rul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -16,7 +16,7 @@ from eman_netconf.datastore.select import Selection
 from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError
 from eman_netconf.messages.rpc import SessionInfo, notification_bytes
 from eman_netconf.notifications.streams import event_time
-from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Inner, make_inner
 
 SN_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
@@ -198,6 +198,10 @@ class Terms:
     datastore: str = ""  # "running" or "operational"
     trigger: Periodic | OnChange | None = None
 
+    def with_selection(self, selection: Selection, alike: bytes) -> Terms:
+        """The same with another selection."""
+        return replace(self, selection=selection, alike=alike)
+
 
 @dataclass(slots=True, eq=False)
 class Subscription:
@@ -278,10 +282,10 @@ class Registry:
             del said["reason"]
         return notification_bytes(event_time(wall), make_inner(self._notices[name], said).xml())
 
-    def listed(self, container: Inner) -> Inner:
-        """The container subscriptions with all there are, in place of the empty one (RFC 8639 section 3.3)."""
+    def listed(self, container: SchemaNode) -> Inner:
+        """The container subscriptions with all there are (RFC 8639 section 3.3)."""
         return make_inner(
-            container.schema,
+            container,
             {
                 "subscription": [
                     {

@@ -13,7 +13,7 @@ from typing import Any
 
 from eman_netconf.backend import Inventory, LinkState, Outcome, Pass, Plugin
 from eman_netconf.energy.domain import Domain
-from eman_netconf.energy.effects import Answered, Audit, Effect, Notify, Poll, Send
+from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Notify, Poll, Send
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.server import audit
@@ -43,6 +43,7 @@ class Energy:
         self.clock = clock
         self.poller = Poller(plugins, self, clock, state / "backends")
         self.published: list[Callable[[Notify], None]] = []
+        self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
         self._history = history
         self._vault = vault
         self._timer_moved = asyncio.Event()
@@ -206,8 +207,11 @@ class Energy:
         self._deliver(effects)
 
     def _deliver(self, effects: Iterable[Effect]) -> None:
+        powers: set[str] = set()
         for effect in effects:
             match effect:
+                case Changed(entity, "power"):
+                    powers.add(entity)
                 case Send(command):
                     self.poller.send(command)
                 case Poll(backend):
@@ -222,6 +226,10 @@ class Energy:
                 case Audit(_, by, entity, event):
                     audit.energy(by, entity, event)
         self._timer_moved.set()
+        stirred = self.domain.stirred()
+        if stirred or powers:
+            for told in self.stirred:
+                told(stirred, powers)
 
 
 def _clock_inner(node: SchemaNode) -> Inner | None:

@@ -293,6 +293,11 @@ class LiveSession:
         """Bytes held for this session: received and not decoded, or not yet given to the channel."""
         return self._wire.buffered + self._out_size + self._notifications_size
 
+    @property
+    def unread(self) -> int:
+        """Bytes of notifications that wait for a slow reader."""
+        return self._notifications_size
+
     def start(self) -> None:
         """The channel may be written to from now on."""
         self._registry.totals.in_sessions += 1

@@ -1,0 +1,317 @@
+"""Subscriptions over the wire: RFC 8639 and RFC 8641 over NETCONF (RFC 8640)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from lxml import etree
+from ncclient import manager
+from ncclient.operations import RaiseMode
+
+from eman_netconf.yang import sources
+from eman_netconf.yang.schema import Schema
+from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, switch
+from tests.notifications.subscriber import Subscriber
+
+SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+YP = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
+DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
+NCN = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A demo site of this file's own."""
+    server = demo_process(tmp_path_factory.mktemp("push") / "state").start()
+    yield server
+    assert server.end() == 0, server.log.read_text()[-2000:]
+
+
+@pytest.fixture
+def session(site: ServerProcess) -> Iterator[manager.Manager]:
+    """A session that is told errors as replies."""
+    with connected(site) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(site: ServerProcess) -> Iterator[manager.Manager]:
+    """A session that is told errors as replies."""
+    with connected(site) as opened:
+        yield opened
+
+
+def connected(site: ServerProcess) -> AbstractContextManager[Any]:
+    opened = site.connect()
+    opened.raise_mode = RaiseMode.NONE
+    return opened
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    """The models a client reads what it is sent with."""
+    return sources.load()
+
+
+def call(session: manager.Manager, operation: str, body: str, namespace: str = SN) -> etree._Element:
+    request = f'<{operation} xmlns="{namespace}" xmlns:yp="{YP}" xmlns:ds="{DS}">{body}</{operation}>'
+    return etree.fromstring(session.dispatch(etree.fromstring(request)).xml.encode())
+
+
+def establish(session: manager.Manager, body: str) -> int:
+    """The number of a new subscription."""
+    reply = call(session, "establish-subscription", body)
+    number = reply.findtext(f"{{{SN}}}id")
+    assert number is not None, etree.tostring(reply)
+    return int(number)
+
+
+def store(trigger: str, selection: str = "", name: str = "operational") -> str:
+    return f"<yp:datastore>ds:{name}</yp:datastore>{selection}{trigger}"
+
+
+def subtree(content: str) -> str:
+    return f"<yp:datastore-subtree-filter>{content}</yp:datastore-subtree-filter>"
+
+
+def entity_filter(id_: str, below: str = "") -> str:
+    return subtree(
+        f'<energy-management xmlns="{EMAN}"><entities><entity><id>{id_}</id>{below}</entity></entities>'
+        "</energy-management>"
+    )
+
+
+def heard(session: manager.Manager, name: str | None = None) -> etree._Element:
+    """The content of the next notification, or of the next one of that name."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        told = session.take_notification(timeout=PATIENCE)
+        assert told is not None, f"no {name or 'notification'} within {PATIENCE} s"
+        content = etree.fromstring(told.notification_xml.encode())[1]
+        if name is None or etree.QName(content).localname == name:
+            return content
+    raise AssertionError(f"no {name}")
+
+
+def error(reply: etree._Element) -> dict[str, str]:
+    found = reply.find("nc:rpc-error", NS)
+    assert found is not None, etree.tostring(reply)
+    return {etree.QName(child).localname: (child.text or "").strip() for child in found}
+
+
+def test_periodic(session: manager.Manager) -> None:
+    """A periodic subscription sends the selected data at once and then every period."""
+    number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
+    for _ in range(2):
+        update = heard(session)
+        assert update.tag == f"{{{YP}}}push-update"
+        assert update.findtext(f"{{{YP}}}id") == str(number)
+        assert update.xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
+
+
+ON_CHANGE = "<yp:on-change/>"
+SUPPLY = "eman:energy-management/eman:entities/eman:entity/empi:power-interface/empi:supply/empi:oper-state"
+
+
+def supplies(update: etree._Element) -> dict[str, str]:
+    """The states of outlets in a push-update, by interface."""
+    return {
+        str(state.getparent().getparent().findtext(f"{{{NS['empi']}}}name")): state.text or ""
+        for state in update.iterfind(f".//{{{NS['empi']}}}oper-state")
+    }
+
+
+def test_on_change(session: manager.Manager, other: manager.Manager, schema: Schema) -> None:
+    """A subscriber on change gets the whole once, then patches; making the edits it holds what the server shows."""
+    establish(session, store(ON_CHANGE, entity_filter("pdu-a", f'<power-interface xmlns="{NS["empi"]}"/>')))
+    subscriber = Subscriber(schema)
+    first = heard(session)
+    assert first.tag == f"{{{YP}}}push-update"
+    assert supplies(first)["outlet-11"] == "on"
+    assert not first.findall(f".//{{{NS['emm']}}}power"), "readings are not told on change"
+    subscriber.take(first)
+
+    switch(other, "pdu-a", "outlet-11", "off")
+
+    entities = schema.find("eman-entity:energy-management/entities/entity")
+    outlets = entities.child("power-interface")
+    state = "on"
+    while state != "off":
+        change = heard(session, "push-change-update")
+        subscriber.take(change)
+        held = subscriber.tree.at("energy-management", "entities", "entity").entries["pdu-a",]  # type: ignore[union-attr]
+        state = held.children[outlets].entries["outlet-11",].at("supply").leaf("oper-state")  # type: ignore[union-attr]
+    assert subscriber.patches == [str(number) for number in range(1, len(subscriber.patches) + 1)]
+    switch(other, "pdu-a", "outlet-11", "on")
+
+
+def test_on_change_of_configuration(session: manager.Manager, other: manager.Manager, schema: Schema) -> None:
+    """What a commit changed in running comes as edits of just that."""
+    establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
+    subscriber = Subscriber(schema)
+    subscriber.take(heard(session))
+
+    edit(other, "<entity><id>ups-1</id><role>told on change</role></entity>")
+
+    change = heard(session)
+    subscriber.take(change)
+    targets = [target.text or "" for target in change.iter(f"{{{YP}}}target")]
+    assert targets == ["/eman-entity:energy-management/entities/entity=ups-1/role"]
+    entry = subscriber.tree.at("energy-management", "entities", "entity").entries["ups-1",]  # type: ignore[union-attr]
+    assert entry.leaf("role") == "told on change"
+
+
+def test_without_sync(session: manager.Manager, other: manager.Manager) -> None:
+    """Without sync-on-start nothing is sent until something changes, and excluded kinds of changes never are."""
+    trigger = (
+        "<yp:on-change><yp:sync-on-start>false</yp:sync-on-start>"
+        "<yp:excluded-change>replace</yp:excluded-change></yp:on-change>"
+    )
+    establish(session, store(trigger, entity_filter("ups-1"), "running"))
+    edit(other, "<entity><id>ups-1</id><role>first</role></entity>")
+    edit(other, "<entity><id>ups-1</id><role>second</role><keyword>new</keyword></entity>")
+
+    operations = [item.text for item in heard(session, "push-change-update").iter(f"{{{YP}}}operation")]
+    while "create" not in operations:
+        operations = [item.text for item in heard(session, "push-change-update").iter(f"{{{YP}}}operation")]
+    assert "replace" not in operations
+
+
+def test_resync(session: manager.Manager) -> None:
+    """resync-subscription sends the whole again; for one that is not on change it is an error."""
+    number = establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
+    first = heard(session)
+    reply = call(session, "resync-subscription", f"<id>{number}</id>", YP)
+    assert reply.find("nc:ok", NS) is not None
+    again = heard(session)
+    assert etree.tostring(again) == etree.tostring(first)
+    periodic = establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>"))
+    refusal = error(call(session, "resync-subscription", f"<id>{periodic}</id>", YP))
+    assert refusal["error-app-tag"] == "ietf-yang-push:no-such-subscription-resync"
+
+
+@pytest.mark.parametrize(
+    ("body", "tag", "reason", "hint"),
+    [
+        (
+            store("<yp:periodic><yp:period>1</yp:period></yp:periodic>"),
+            "invalid-value",
+            "ietf-yang-push:period-unsupported",
+            ("period-hint", "100"),
+        ),
+        (
+            store(ON_CHANGE, subtree('<netconf-state xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"/>')),
+            "operation-not-supported",
+            "ietf-yang-push:on-change-unsupported",
+            None,
+        ),
+        (store(ON_CHANGE, name="candidate"), "invalid-value", "ietf-yang-push:datastore-not-subscribable", None),
+        (
+            store(ON_CHANGE, subtree('<nothing xmlns="urn:nobody"/>')),
+            "operation-failed",
+            "ietf-yang-push:unchanging-selection",
+            None,
+        ),
+        (
+            store(ON_CHANGE, "<yp:datastore-xpath-filter>1 + 1</yp:datastore-xpath-filter>"),
+            "invalid-value",
+            "ietf-subscribed-notifications:filter-unsupported",
+            ("filter-failure-hint", "The filter's expression gives a number; select nodes by their path."),
+        ),
+    ],
+)
+def test_refusals(session: manager.Manager, body: str, tag: str, reason: str, hint: tuple[str, str] | None) -> None:
+    """What cannot be had is refused with the identity that says why, and a hint where there is one."""
+    reply = call(session, "establish-subscription", body)
+    refusal = error(reply)
+    assert (refusal["error-type"], refusal["error-tag"], refusal["error-app-tag"]) == ("application", tag, reason)
+    if hint is not None:
+        info = reply.find(f".//{{{YP}}}establish-subscription-datastore-error-info")
+        assert info is not None
+        assert info.findtext(f"{{{YP}}}{hint[0]}") == hint[1]
+
+
+def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> None:
+    """A subscription goes on with another filter and ends when it is deleted, by its own session alone."""
+    number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
+    assert heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
+    new = f"<id>{number}</id>" + store("<yp:periodic><yp:period>200</yp:period></yp:periodic>", entity_filter("pdu-b"))
+    assert call(session, "modify-subscription", new).find("nc:ok", NS) is not None
+    while heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) != ["pdu-b"]:
+        pass
+    for operation in ("modify-subscription", "delete-subscription"):
+        refusal = error(call(other, operation, new if operation.startswith("modify") else f"<id>{number}</id>"))
+        assert refusal["error-app-tag"] == "ietf-subscribed-notifications:no-such-subscription"
+
+    assert call(session, "delete-subscription", f"<id>{number}</id>").find("nc:ok", NS) is not None
+
+    refusal = error(call(session, "delete-subscription", f"<id>{number}</id>"))
+    assert refusal["error-tag"] == "invalid-value"
+    assert refusal["error-app-tag"] == "ietf-subscribed-notifications:no-such-subscription"
+
+
+def test_kill(session: manager.Manager, other: manager.Manager) -> None:
+    """The administrator ends anybody's subscription, whose receiver is told."""
+    number = establish(session, store(ON_CHANGE, entity_filter("pdu-b")))
+    assert call(other, "kill-subscription", f"<id>{number}</id>").find("nc:ok", NS) is not None
+    told = heard(session, "subscription-terminated")
+    assert told.findtext(f"{{{SN}}}id") == str(number)
+    assert (told.findtext(f"{{{SN}}}reason") or "").endswith("no-such-subscription")
+
+
+def test_stream(session: manager.Manager, other: manager.Manager) -> None:
+    """A subscription to the stream gets the events its filter selects."""
+    establish(
+        session,
+        f'<stream>NETCONF</stream><stream-subtree-filter><supply-switched xmlns="{NS["empi"]}"/>'
+        "</stream-subtree-filter>",
+    )
+    switch(other, "pdu-a", "outlet-12", "off")
+    event = heard(session)
+    assert etree.QName(event).localname == "supply-switched"
+    assert event.findtext(f"{{{NS['empi']}}}interface") == "outlet-12"
+    switch(other, "pdu-a", "outlet-12", "on")
+
+
+def test_replay(session: manager.Manager, other: manager.Manager) -> None:
+    """What happened before is replayed, then replay-completed, then what happens."""
+    live = establish(session, "<stream>NETCONF</stream>")
+    edit(other, "<entity><id>ups-1</id><role>before the replay</role></entity>")
+    heard(session, "netconf-config-change")
+    call(session, "delete-subscription", f"<id>{live}</id>")
+    reply = call(
+        other,
+        "establish-subscription",
+        "<stream>NETCONF</stream><replay-start-time>2020-01-01T00:00:00Z</replay-start-time>",
+    )
+    revision = reply.findtext(f"{{{SN}}}replay-start-time-revision")
+    assert revision is not None
+    assert datetime.fromisoformat(revision) > datetime.fromisoformat("2020-01-01T00:00:00Z")
+    names = []
+    while "replay-completed" not in names:
+        names.append(etree.QName(heard(other)).localname)
+    assert "netconf-config-change" in names
+    edit(session, "<entity><id>ups-1</id><role>after the replay</role></entity>")
+    heard(other, "netconf-config-change")
+
+
+def test_stop_time(session: manager.Manager) -> None:
+    """At its stop-time a subscription ends, and its receiver is told; a stop-time in the past is refused."""
+    soon = datetime.fromtimestamp(time.time() + 3, UTC).isoformat()
+    number = establish(session, f"<stream>NETCONF</stream><stop-time>{soon}</stop-time>")
+    told = heard(session, "subscription-terminated")
+    assert told.findtext(f"{{{SN}}}id") == str(number)
+    refusal = error(
+        call(
+            session,
+            "establish-subscription",
+            "<stream>NETCONF</stream><stop-time>2020-01-01T00:00:00Z</stop-time>",
+        )
+    )
+    assert refusal["error-tag"] == "invalid-value"
