@@ -9,12 +9,29 @@ from lxml import etree
 
 from eman_netconf import safexml
 from eman_netconf.datastore.edit import Edited, apply_edit
+from eman_netconf.datastore.storage import Storage
 from eman_netconf.errors import BASE_NS, YANG_NS, RpcError, RpcErrors
 from eman_netconf.yang.instance import Element, read_inner
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 
 MODELS = Path(__file__).parent / "models"
+
+
+class Disk:
+    """The journal of a real directory, written at once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    async def append(self, record: bytes, *, unconfirmed: bool = False) -> None:
+        self.storage.append(record, unconfirmed=unconfirmed)
+
+    async def confirm(self) -> None:
+        self.storage.confirm()
+
+    def owe(self, record: bytes) -> None:
+        self.storage.owe(record)
 
 
 def config(body: str) -> Element:

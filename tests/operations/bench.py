@@ -65,7 +65,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    directory: Path, schema: Schema, *, limits: Limits | None = None, **options: Any
+    directory: Path, schema: Schema, *, limits: Limits | None = None, startup: bool = False, **options: Any
 ) -> AsyncIterator[Bench]:
     """A server on a directory of state, until the end of the block."""
     storage = Storage(directory, schema)
@@ -76,6 +76,7 @@ async def bench(
         found.generation,
         journal=Disk(storage),
         writer=asyncio.Lock(),
+        startup=found.root if startup else None,
         breathe=lambda: asyncio.sleep(0),
         **options,
     )

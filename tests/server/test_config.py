@@ -17,6 +17,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         [server]
         state = "state"
         host-entity = "srv-07"
+        [datastores]
+        startup = true
         [[listen]]
         address = "::1"
         port = 0
@@ -37,6 +39,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         state=tmp_path / "state",
         admin="alice",
         host_entity="srv-07",
+        startup=True,
         listen=(Listen(address="::1", port=0), Listen()),
         limits=Limits(message_bytes=1000, drain_seconds=2.0),
         log=Log("journal", "debug", json=True),
@@ -60,6 +63,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("[limits]\nsessions = 5", "no setting 'sessions'"),
         ("[log]\nlevel = 'loud'", "use one of: debug"),
         ("[log]\njson = 'yes'", "true or false"),
+        ("[datastores]\nstartup = 1", "[datastores] startup must be true or false"),
+        ("[datastores]\ncandidate = true", "[datastores] has no setting 'candidate'"),
         ("admin = 'root'", "[admin] must be a table"),
     ],
 )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from eman_netconf.datastore.commit import Judgement, changed, examine, judged, made, paced, recorded, whole
 from eman_netconf.datastore.datastores import Author, Datastore, Datastores
 from eman_netconf.datastore.edit import Edited, Steps
-from eman_netconf.errors import RpcErrors
-from eman_netconf.yang.diff import Change
+from eman_netconf.errors import ErrorTag, ErrorType, RpcError, RpcErrors
+from eman_netconf.yang.diff import Change, diff
 from eman_netconf.yang.tree import Inner
 
 
@@ -36,6 +36,23 @@ async def edit_startup(
             await _keep(datastores, *found, author)
     if edited.errors:
         raise RpcErrors(edited.errors)
+
+
+async def save(datastores: Datastores, author: Author) -> None:
+    """Running becomes startup. Raises RpcError in-use, also while it may still be rolled back: a restart would come up
+    with what was never confirmed (RFC 6241 section 8.4.1).
+    """
+    async with datastores.writer:
+        if datastores.confirmed is not None:
+            raise RpcError(
+                ErrorTag.IN_USE,
+                "A confirmed commit waits to be confirmed; save running when it is confirmed or rolled back.",
+                type=ErrorType.PROTOCOL,
+            )
+        datastores.check_unlocked(Datastore.STARTUP, author.session)
+        change = diff(datastores.tree(Datastore.STARTUP), datastores.running)
+        if change is not None:
+            await _keep(datastores, change, datastores.running, author)
 
 
 async def delete_startup(datastores: Datastores, author: Author, judge: Judgement) -> None:

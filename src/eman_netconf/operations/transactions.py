@@ -23,7 +23,7 @@ from eman_netconf.datastore.attributes import Operation
 from eman_netconf.datastore.candidate import discard, validate_candidate
 from eman_netconf.datastore.commit import examine, paced
 from eman_netconf.datastore.confirmed import TIMEOUT, Ask
-from eman_netconf.datastore.datastores import Datastore, Datastores
+from eman_netconf.datastore.datastores import Datastore
 from eman_netconf.datastore.edit import Edited, Steps, Transform, editing
 from eman_netconf.datastore.sharing import share_inner
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
@@ -87,7 +87,8 @@ async def copy_config(server: Server, request: Request) -> Reply:
             info=(ErrorInfo("bad-element", "source"),),
         )
     if (source, target) == (Datastore.RUNNING, Datastore.STARTUP):
-        await _save(server.datastores, server, request.session)
+        # to be allowed to ask is enough (RFC 8341 section 3.2.3)
+        await startup.save(server.datastores, author_of(server, request.session))
     else:
         await edit(server, request.session, target, lambda old: _copied(server, request.session, source, old))
     return Ok()
@@ -172,22 +173,6 @@ def _copied(server: Server, session: SessionInfo, source: Datastore, old: Inner)
         for one, other in ((draft.root, datastores.running), (datastores.running, draft.root))
     )
     return Edited(root, draft.touched if draft is not None and few else None)
-
-
-async def _save(datastores: Datastores, server: Server, session: SessionInfo) -> None:
-    """Running becomes startup; to be allowed to ask is enough (RFC 8341 section 3.2.3).
-
-    What may still be rolled back is not saved, or a restart would come up with it (RFC 6241 section 8.4.1).
-    """
-    if datastores.confirmed is not None:
-        raise RpcError(
-            ErrorTag.IN_USE,
-            "A confirmed commit waits to be confirmed; running is saved when it is confirmed or rolled back.",
-            type=ErrorType.PROTOCOL,
-        )
-    await startup.edit_startup(
-        datastores, lambda _old: Edited(datastores.running, None), author_of(server, session), _anybody
-    )
 
 
 def _valid(server: Server, root: Inner) -> Steps[None]:

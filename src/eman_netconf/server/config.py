@@ -112,6 +112,7 @@ class Bootstrap:
     state: Path
     admin: str = "admin"
     host_entity: str | None = None
+    startup: bool = False  # :startup is offered, and running is lost with the process
     listen: tuple[Listen, ...] = (Listen(),)
     call_home: tuple[CallHome, ...] = ()
     ssh: Ssh = field(default_factory=Ssh)
@@ -141,9 +142,12 @@ def load(path: Path) -> Bootstrap:
 
 def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
     """Check a parsed bootstrap document. Raises ConfigError."""
-    top = _table(document, "the file", {"server", "listen", "call-home", "ssh", "tls", "admin", "limits", "log"})
+    top = _table(
+        document, "the file", {"server", "datastores", "listen", "call-home", "ssh", "tls", "admin", "limits", "log"}
+    )
     server = _table(top.get("server", {}), "[server]", {"state", "host-entity"})
     admin = _table(top.get("admin", {}), "[admin]", {"user"})
+    datastores = _table(top.get("datastores", {}), "[datastores]", {"startup"})
     listeners = top.get("listen", [{}])
     if not isinstance(listeners, list) or not listeners:
         raise ConfigError("listen must be one or more [[listen]] tables")
@@ -154,6 +158,7 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
         state=base / _text(server, "[server]", "state", "/var/lib/eman-netconf"),
         host_entity=_text(server, "[server]", "host-entity", "") or None,
         admin=_text(admin, "[admin]", "user", "admin"),
+        startup=_truth(datastores, "[datastores]", "startup"),
         listen=tuple(_listen(item, base) for item in listeners),
         call_home=tuple(map(_call_home, called)),
         ssh=_ssh(top.get("ssh", {}), base),
@@ -277,10 +282,7 @@ def _log(item: object) -> Log:
     level = _text(table, "[log]", "level", "info")
     if level not in LEVELS:
         raise ConfigError(f"[log] level {level!r} is unknown; use one of: {', '.join(LEVELS)}")
-    as_json = table.get("json", False)
-    if not isinstance(as_json, bool):
-        raise ConfigError("[log] json must be true or false")
-    return Log(_text(table, "[log]", "destination", "stderr"), level, as_json)
+    return Log(_text(table, "[log]", "destination", "stderr"), level, _truth(table, "[log]", "json"))
 
 
 def _table(value: object, where: str, known: set[str]) -> Mapping[str, Any]:
@@ -296,6 +298,13 @@ def _text(table: Mapping[str, Any], where: str, name: str, default: str) -> str:
     value = table.get(name, default)
     if not isinstance(value, str):
         raise ConfigError(f"{where} {name} must be a string")
+    return value
+
+
+def _truth(table: Mapping[str, Any], where: str, name: str) -> bool:
+    value = table.get(name, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} {name} must be true or false")
     return value
 
 

@@ -19,8 +19,9 @@ from eman_netconf import __version__, safexml
 from eman_netconf.datastore.commit import commit
 from eman_netconf.datastore.datastores import Author, Commit, Datastores
 from eman_netconf.datastore.edit import apply_edit
-from eman_netconf.datastore.record import stamp
+from eman_netconf.datastore.record import SERVER, stamp
 from eman_netconf.datastore.select import EVERYTHING, slices
+from eman_netconf.datastore.startup import save
 from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, models
 from eman_netconf.energy.domain import Domain
 from eman_netconf.errors import RpcError, RpcErrors
@@ -58,11 +59,12 @@ _TURN = 0.002  # seconds of work before the loop gets its turn
 _RARELY = 1000
 
 
-def load_schema(plugins: Mapping[str, Installed]) -> Schema:
+def load_schema(plugins: Mapping[str, Installed], *, startup: bool = False) -> Schema:
     """Our models, the standard ones, and those of the installed backends. Raises SchemaError."""
     return sources.load(
         [installed.plugin.module for installed in plugins.values()],
         [installed.folder for installed in plugins.values()],
+        netconf=["startup"] if startup else [],
     )
 
 
@@ -148,6 +150,7 @@ class Daemon:
             recovered.generation,
             journal=self.journal,
             writer=asyncio.Lock(),
+            startup=recovered.root if self.bootstrap.startup else None,
             participants=[AdministratorStays(self.bootstrap.admin)],
             sources=[self.energy, self],
             transform=vault.protect,
@@ -156,7 +159,7 @@ class Daemon:
         self.datastores.listeners.append(self._committed)
         self.datastores.stored.append(self._stored)
         self._limits = session_limits(recovered.root, self.bootstrap.limits)
-        if recovered.generation == 0 and self._initial:
+        if self._initial and not recovered.root.children:  # the first start, or startup was deleted
             await self._configure(self._initial)
         self.datastores.participants.append(self.energy)
         self.sessions = Sessions(
@@ -193,9 +196,11 @@ class Daemon:
         await commit(
             self.datastores,
             lambda running: apply_edit(running, config, self.schema, transform=self.datastores.transform),
-            Author("eman-netconf", 0, self.clock.now().wall),
+            Author(SERVER, 0, self.clock.now().wall),
             lambda change: None,
         )
+        if self.bootstrap.startup:
+            await save(self.datastores, Author(SERVER, 0, self.clock.now().wall))
 
     async def _serve(self, tending: asyncio.Task[None]) -> None:
         """Until asked to stop; a sign of life for systemd meanwhile."""
@@ -227,9 +232,11 @@ class Daemon:
             try:
                 await self.listeners.follow(bootstrap)
                 old = self.bootstrap
-                self.bootstrap = replace(bootstrap, state=old.state, admin=old.admin, host_entity=old.host_entity)
+                self.bootstrap = replace(
+                    bootstrap, state=old.state, admin=old.admin, host_entity=old.host_entity, startup=old.startup
+                )
                 if self.bootstrap != bootstrap:
-                    log.warning("state, host-entity and the administrator change only with a restart")
+                    log.warning("state, host-entity, datastores and the administrator change only with a restart")
                 self._limits = session_limits(self.datastores.running, bootstrap.limits)
             finally:
                 systemd.notify("READY=1")
