@@ -7,7 +7,7 @@ is a view of the tree, made entry by entry while the answer is sent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eman_netconf.datastore.commit import paced
 from eman_netconf.datastore.evaluate import picking
@@ -44,21 +44,19 @@ async def answer(server: Server, session: SessionInfo, root: Inner, asked: Asked
 
     Filters see no more than ``session`` may read. Raises RpcError as ``select.stream``.
     """
-    readable = server.judge.readable(session, root)
     breathe = server.datastores.breathe
-    trim = asked.mode is Mode.TRIM
-    filling = asked.mode in (Mode.REPORT_ALL, Mode.REPORT_ALL_TAGGED)
-    if asked.sieve.open and not trim and not filling and not asked.origins:
+    running = server.datastores.running
+    if asked.mode in (Mode.REPORT_ALL, Mode.REPORT_ALL_TAGGED):
+        # before anything is hidden: a hidden value must not look like one that was never set
+        root = reported(server.schema, root, state=asked.state)
+    readable = server.judge.readable(session, root)
+    if asked.sieve.open and asked.mode in (Mode.EXPLICIT, Mode.REPORT_ALL) and not asked.origins:
         return await paced(settling(asked.selection, readable), breathe)
-    view = readable
-    if filling:
-        view = reported(server.schema, view, state=asked.state)
-    if asked.rule is not None:
-        view = sourced(view, server.datastores.running, asked.rule)
     pick = asked.selection.pick
     if pick is None:
         assert asked.selection.expression is not None
         pick = await paced(picking(asked.selection.expression, readable), breathe)
-    sieve = asked.sieve if not trim else Sieve(asked.sieve.depth, asked.sieve.config, asked.sieve.origin, trim=True)
+    view = readable if asked.rule is None else sourced(readable, running, asked.rule)
+    sieve = replace(asked.sieve, trim=asked.mode is Mode.TRIM)
     tagged = asked.mode is Mode.REPORT_ALL_TAGGED
     return joined(Annotated(tagged=tagged, origins=asked.origins).slices(extract(pick, view, sieve)))

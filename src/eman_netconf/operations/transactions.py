@@ -30,6 +30,7 @@ from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcErro
 from eman_netconf.messages.rpc import Ok, Reply, SessionInfo
 from eman_netconf.operations.editing import author_of, edit, judge_of
 from eman_netconf.operations.ports import Handler, Request, Server
+from eman_netconf.operations.targets import named
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.tree import Inner
@@ -57,7 +58,7 @@ async def edit_config(server: Server, request: Request) -> Reply:
     await edit(
         server,
         request.session,
-        named(request, "target"),
+        named(server, request, "target"),
         change,
         test_only=said("test-option") == "test-only",
         checked=said("test-option") == "test-then-set",
@@ -67,7 +68,7 @@ async def edit_config(server: Server, request: Request) -> Reply:
 
 async def copy_config(server: Server, request: Request) -> Reply:
     """Replace a datastore by another, or by a whole configuration that the request holds (section 7.3)."""
-    target = named(request, "target")
+    target = named(server, request, "target")
     config = request.element.find(f"{{{BASE_NS}}}source/{_CONFIG}")
     if config is not None:
         whole = config
@@ -78,7 +79,7 @@ async def copy_config(server: Server, request: Request) -> Reply:
             lambda old: _whole(server, old, whole, server.datastores.transform),
         )
         return Ok()
-    source = named(request, "source")
+    source = named(server, request, "source")
     if source is target:
         raise RpcError(
             ErrorTag.INVALID_VALUE,
@@ -107,7 +108,7 @@ async def validate_config(server: Server, request: Request) -> Reply:
     datastores = server.datastores
     if config is not None:
         steps = _would_be(server, config)
-    elif (source := named(request, "source")) is Datastore.CANDIDATE:
+    elif (source := named(server, request, "source")) is Datastore.CANDIDATE:
         steps = validate_candidate(datastores)
     else:
         steps = _valid(server, datastores.tree(source))
@@ -150,13 +151,6 @@ async def discard_changes(server: Server, request: Request) -> Reply:
     """Section 8.3.4.2."""
     await discard(server.datastores, request.session.id)
     return Ok()
-
-
-def named(request: Request, parameter: str) -> Datastore:
-    """The datastore that the target or source of a request names."""
-    said = request.input.at(parameter)
-    assert isinstance(said, Inner)
-    return next(Datastore(node.name) for node in said.children)
 
 
 def _copied(server: Server, session: SessionInfo, source: Datastore, old: Inner) -> Edited:

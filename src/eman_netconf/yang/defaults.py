@@ -37,6 +37,9 @@ class Implied(Inner):
 
     __slots__ = ()
 
+    def with_children(self, children: Mapping[SchemaNode, Data]) -> Inner:
+        return Implied(self.schema, children)
+
 
 def is_default(node: SchemaNode, data: Data) -> bool:
     """Whether a leaf or a whole leaf-list has the value its schema gives it, set or not."""
