@@ -17,7 +17,12 @@ from tests.operations.bench import Bench, bench
 @pytest.fixture(scope="session")
 def toy() -> Schema:
     """A small schema with every kind of node, beside the modules of NETCONF."""
-    return compile_schema(("toy", *sources.STANDARD), [MODELS, *sources.standard_models()], features=sources.FEATURES)
+    return compile_schema(
+        ("toy", *sources.STANDARD),
+        [MODELS, sources.unlisted_models(), *sources.standard_models()],
+        features=sources.FEATURES,
+        unlisted=sources.UNLISTED,
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from lxml import etree
 
 from eman_netconf.errors import BASE_NS, YANG_NS, AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Output, Reply, Rpc, SessionInfo
-from eman_netconf.operations import base, monitoring, transactions
+from eman_netconf.operations import base, monitoring, nmda, notifications, partial_lock, subscriptions, transactions
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang.instance import MAX_ERRORS, Element, read_inner
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
@@ -18,8 +18,17 @@ from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate_input
 
 #: All rpcs this server performs.
-HANDLERS: Mapping[tuple[str, str], Handler] = {**base.HANDLERS, **transactions.HANDLERS, **monitoring.HANDLERS}
+HANDLERS: Mapping[tuple[str, str], Handler] = {
+    **base.HANDLERS,
+    **transactions.HANDLERS,
+    **monitoring.HANDLERS,
+    **subscriptions.HANDLERS,
+    **nmda.HANDLERS,
+    **notifications.HANDLERS,
+    **partial_lock.HANDLERS,
+}
 
+_OPAQUE = (Kind.ANYXML, Kind.ANYDATA)
 _ACTION = f"{{{YANG_NS}}}action"
 
 #: Elements that may stand in an rpc beside its <config> and its <filter>.
@@ -79,11 +88,16 @@ def _read_input(server: Server, element: Element, node: SchemaNode, root: Inner,
         for error in errors:
             if operation:
                 error.type = ErrorType.PROTOCOL
+                nmda.REFUSALS.get((node.namespace, node.name), _as_it_is)(error)
             if error.app_tag == AppTag.MISSING_CHOICE:
                 # the data-missing of RFC 7950 section 15.6 is about configuration; here a parameter was not sent
                 error.tag = ErrorTag.MISSING_ELEMENT
         raise RpcErrors(errors)
     return given
+
+
+def _as_it_is(_error: RpcError) -> None:
+    """RFC 7950 says all there is to say."""
 
 
 def _attribute(element: Element, name: str) -> RpcError:
@@ -97,8 +111,8 @@ def _attribute(element: Element, name: str) -> RpcError:
 
 
 def _without_content(element: Element, node: SchemaNode) -> Element:
-    """The element with its anyxml parameters emptied: <config> and <filter> are read by those who use them."""
-    if not any(child.kind in (Kind.ANYXML, Kind.CONTAINER) for child in node.children.values()):
+    """The element with its anyxml and anydata emptied: <config> and <filter> are read by those who use them."""
+    if not any(child.kind in (*_OPAQUE, Kind.CONTAINER) for child in node.children.values()):
         return element
     bare = etree.Element(element.tag, nsmap=element.nsmap)
     _copy_bare(element, node, bare, repeat(None, MAX_PARAMETERS))
@@ -119,7 +133,7 @@ def _copy_bare(element: Element, node: SchemaNode, bare: Element, room: Iterator
         below = etree.SubElement(bare, child.tag, nsmap=child.nsmap)
         below.tail = child.tail
         known = node.by_tag.get(child.tag)
-        if known is None or known.kind is not Kind.ANYXML:
+        if known is None or known.kind not in _OPAQUE:
             _copy_bare(child, known or node, below, room)
 
 

@@ -7,14 +7,17 @@ from pathlib import Path as File
 from typing import NamedTuple
 
 from eman_netconf.datastore.datastores import Datastore, Datastores
+from eman_netconf.datastore.partial_locks import PartialLock
 from eman_netconf.datastore.record import stamp
 from eman_netconf.errors import AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import BASE_1_0, BASE_1_1, Data, Reply, escape
+from eman_netconf.operations import nmda, notifications, partial_lock
 from eman_netconf.operations.ports import Counters, Handler, LiveSession, Request, Server, Sessions
 from eman_netconf.yang import tree
 from eman_netconf.yang.library import modules_state, yang_library
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Inner, Key, Late, ListNode, make_inner
+from eman_netconf.yang.xpath_instance import to_instance_identifier
 
 MONITORING_NS = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
 CAPABILITY = "urn:ietf:params:netconf:capability:"
@@ -36,6 +39,9 @@ def capabilities(schema: Schema) -> list[str]:
         f"{CAPABILITY}rollback-on-error:1.0",
         f"{CAPABILITY}validate:1.1",
         f"{CAPABILITY}xpath:1.0",
+        *notifications.CAPABILITIES,
+        *nmda.CAPABILITIES,
+        partial_lock.CAPABILITY,
         f"{CAPABILITY}yang-library:1.0?revision={library.revision}&module-set-id={schema.content_id}",
         f"{CAPABILITY}yang-library:1.1?revision={library.revision}&content-id={schema.content_id}",
     ]
@@ -159,9 +165,10 @@ class Monitoring:
     def _datastores(self) -> Inner:
         def locks(datastore: Datastore) -> dict[str, object] | None:
             held = self.datastores.locks.get(datastore)
-            if held is None:
-                return None
-            return {"global-lock": {"locked-by-session": held.session, "locked-time": stamp(held.since)}}
+            if held is not None:
+                return {"global-lock": {"locked-by-session": held.session, "locked-time": stamp(held.since)}}
+            parts = self.datastores.partial_locks.held() if datastore is Datastore.RUNNING else ()
+            return {"partial-lock": [_part(lock) for lock in parts]} if parts else None
 
         return make_inner(
             self._node.child("datastores"),
@@ -180,6 +187,16 @@ class Monitoring:
                 **_counters(totals),
             },
         )
+
+
+def _part(lock: PartialLock) -> dict[str, object]:
+    return {
+        "lock-id": lock.id,
+        "locked-by-session": lock.session,
+        "locked-time": stamp(lock.since),
+        "select": lock.select,
+        "locked-node": [to_instance_identifier(path) for path in lock.nodes if path],
+    }
 
 
 class _Sessions(Mapping[Key, Inner]):

@@ -8,7 +8,11 @@ from pathlib import Path as File
 from typing import Protocol
 
 from eman_netconf.datastore.datastores import Datastores
+from eman_netconf.datastore.select import Selection
 from eman_netconf.messages.rpc import Reply, SessionInfo
+from eman_netconf.notifications.publisher import Publisher
+from eman_netconf.notifications.streams import Streams
+from eman_netconf.notifications.subscriptions import Now, Subscription
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -66,6 +70,36 @@ class Sessions(Protocol):
         """End a session as ``by`` asks; True when it is gone with its locks, False when there is none."""
 
 
+class Receivers(Protocol):
+    """Who receives the event stream in its own session (RFC 5277)."""
+
+    def subscribe(self, session: SessionInfo, selection: Selection, start: float | None, stop: float | None) -> None:
+        """Deliver from now on what a filter of ``event_schema`` lets through; replay from ``start``, end at ``stop``,
+        in seconds since the epoch. Raises RpcError operation-failed when the session has a subscription already.
+        """
+
+
+class Subscriptions(Protocol):
+    """Dynamic subscriptions to the stream and to datastores (RFC 8639)."""
+
+    @property
+    def publisher(self) -> Publisher: ...
+
+    def now(self) -> Now: ...
+
+    def check_session(self, session_id: int, /) -> None:
+        """Raises RpcError for a session that has a subscription of RFC 5277 (RFC 8640 section 3)."""
+
+    def begun(self, subscription: Subscription, /) -> None:
+        """A subscription was established: what is due is sent after the reply."""
+
+    def wake(self) -> None:
+        """Something may be due earlier than before."""
+
+    def ended(self, session_id: int, /) -> None:
+        """A subscription of the session was ended by a request."""
+
+
 class Judge(Protocol):
     """Access control; each method raises RpcError or RpcErrors access-denied."""
 
@@ -101,12 +135,15 @@ class Server:
     mono: Callable[[], float]  # seconds of a clock that nobody sets
     read_file: Callable[[File], bytes]
     started: float  # seconds since the epoch
+    streams: Streams
+    receivers: Receivers
+    subscriptions: Subscriptions
     actions: Mapping[tuple[str, str], ActionHandler] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One rpc that passed the schema; what stands in its anyxml parameters is left to ``element``."""
+    """One rpc that passed the schema; what stands in its anyxml and anydata is left to ``element``."""
 
     session: SessionInfo
     node: SchemaNode

@@ -37,6 +37,7 @@ from eman_netconf.server.certificates import Rule, read_rules
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.energy import Energy
+from eman_netconf.server.events import Events
 from eman_netconf.server.files import write_private
 from eman_netconf.server.history import History
 from eman_netconf.server.journal import DiskJournal, keep_time
@@ -45,6 +46,7 @@ from eman_netconf.server.plugins import Installed
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.sessions import Sessions
 from eman_netconf.server.settings import faults, session_limits
+from eman_netconf.server.subscriptions import Subscriptions
 from eman_netconf.server.users import Users
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -110,6 +112,9 @@ class Daemon:
             self.journal = DiskJournal(storage)
             stack.callback(self.journal.close)
             recovered = storage.recover(lambda root: faults(self.schema, root), self.clock.now().wall)
+            events = Events(state / "history.sqlite", self.schema, self.clock)
+            stack.push_async_callback(events.close)
+            stack.push_async_callback(_cancelled, asyncio.create_task(events.tend(), name="events"))
             # the energy core
             history = History(state / "history.sqlite", models(self.schema))
             domain = Domain(self.schema, host_entity=self.bootstrap.host_entity, new_uuid=_uuids(state))
@@ -117,11 +122,13 @@ class Daemon:
             self.energy = Energy(domain, plugins, history, self.clock, vault, state)
             stack.push_async_callback(self._close_energy)
             # datastores and operations
-            await self._wire(recovered, vault)
+            await self._wire(recovered, vault, events)
             self.energy.start(self.datastores.running)
-            self.energy.published.append(audit.notified)
+            self.energy.published += [audit.notified, events.notified]
             tending = asyncio.create_task(self.energy.tend(), name="energy")
             stack.push_async_callback(_cancelled, tending)
+            telling = asyncio.create_task(self.subscriptions.tend(), name="subscriptions")
+            stack.push_async_callback(_cancelled, telling)
             timing = keep_time(self.datastores, lambda: self.clock.now().wall, time.monotonic)
             stack.push_async_callback(_cancelled, asyncio.create_task(timing, name="confirmed commit"))
             # listeners, last
@@ -143,7 +150,7 @@ class Daemon:
             await self._serve(tending)
             systemd.notify("STOPPING=1")
 
-    async def _wire(self, recovered: Recovered, vault: Vault) -> None:
+    async def _wire(self, recovered: Recovered, vault: Vault, events: Events) -> None:
         self.datastores = Datastores(
             self.schema,
             recovered.root,
@@ -176,6 +183,10 @@ class Daemon:
         judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running)
         self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
+        receivers = events.wire(self.sessions, self.datastores, judge)
+        self.subscriptions = Subscriptions(
+            self.schema, self.datastores, self.sessions, judge, events.streams, receivers, self.energy, self.clock
+        )
         self._server = Server(
             schema=self.schema,
             datastores=self.datastores,
@@ -185,6 +196,9 @@ class Daemon:
             mono=time.monotonic,
             read_file=Path.read_bytes,
             started=started,
+            streams=events.streams,
+            receivers=receivers,
+            subscriptions=self.subscriptions,
             actions=audit.audited(actions.actions(self.energy), self.energy.domain.site),
         )
 
@@ -247,6 +261,7 @@ class Daemon:
     async def _drain(self) -> None:
         """No new sessions; the others get what they asked for, within the time that is set for it."""
         self.listeners.stop()
+        self.subscriptions.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.drain_seconds
         await self.sessions.drain(self._limits.drain_seconds)
@@ -318,6 +333,7 @@ class Daemon:
                 "version": __version__,
                 "started": self._started,
                 "schema-content-id": self.schema.content_id,
+                "subscriptions": {"periodic-only": self.subscriptions.publisher.observable.periodic_only},
                 "statistics": {
                     "journal-length": storage.journal_length,
                     "last-checkpoint": None if self._checkpoint_time is None else stamp(self._checkpoint_time),

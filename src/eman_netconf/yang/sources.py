@@ -15,20 +15,29 @@ STANDARD: tuple[str, ...] = (
     "ietf-netconf",
     "ietf-netconf-monitoring",
     "ietf-netconf-acm",
+    "ietf-netconf-nmda",
+    "ietf-netconf-notifications",
+    "ietf-netconf-with-defaults",
+    "ietf-origin",
     "ietf-yang-library",
     "ietf-datastores",
     "ietf-system",
     "iana-crypt-hash",
+    "ietf-x509-cert-to-name",
+    "ietf-subscribed-notifications",
+    "ietf-yang-push",
+    "ietf-yang-patch",
 )
 
 #: modules of our own that clients are not told of: operations whose RFC has no module that pyang ships (decision 9)
-UNLISTED: tuple[str, ...] = ("notifications", "nc-notifications")
+UNLISTED: tuple[str, ...] = ("notifications", "nc-notifications", "ietf-netconf-partial-lock")
 
 #: features in force; a module that is not named has all its features
 FEATURES: Mapping[str, frozenset[str]] = {
     "ietf-netconf": frozenset(
         {"writable-running", "candidate", "confirmed-commit", "validate", "rollback-on-error", "xpath"}
     ),
+    "ietf-subscribed-notifications": frozenset({"encode-xml", "replay", "subtree", "xpath"}),
     "ietf-system": frozenset({"authentication", "local-users"}),
     "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
 }
@@ -69,9 +78,7 @@ def own_modules() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in own_models().glob("*.yang")))
 
 
-def load(
-    extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = (), *, netconf: Iterable[str] = ()
-) -> Schema:
+def load(extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = (), *, netconf: Iterable[str] = ()) -> Schema:
     """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError.
 
     ``netconf`` names features of ietf-netconf that the bootstrap file switches on beside ``FEATURES``.
