@@ -87,6 +87,11 @@ def test_capabilities(toy: Schema) -> None:
             "rollback-on-error:1.0",
             "validate:1.1",
             "xpath:1.0",
+            "notification:1.0",
+            "interleave:1.0",
+            "partial-lock:1.0",
+            "with-defaults:1.0?basic-mode=explicit&also-supported=report-all,report-all-tagged,trim",
+            "with-operational-defaults:1.0",
         )
     }
     assert {"urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"} <= set(announced)

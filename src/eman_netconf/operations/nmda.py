@@ -30,7 +30,7 @@ NMDA_NS = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 CAPABILITY = "urn:ietf:params:netconf:capability:"
 CAPABILITIES = (
     f"{CAPABILITY}with-defaults:1.0?basic-mode=explicit&also-supported=report-all,report-all-tagged,trim",
-    f"{CAPABILITY}with-operational-defaults:1.0?basic-mode=report-all&also-supported=report-all-tagged,trim,explicit",
+    f"{CAPABILITY}with-operational-defaults:1.0",
 )
 
 
