@@ -75,7 +75,7 @@ class Disk:
         return Disk(self.directory, schema or self.schema, **options)
 
     def names(self) -> set[str]:
-        return {path.name for path in self.directory.iterdir()} - {"lock"}
+        return {path.name for path in self.directory.iterdir()} - {"lock", "history"}
 
 
 @pytest.fixture

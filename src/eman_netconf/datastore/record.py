@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from eman_netconf.datastore.select import pieces
 from eman_netconf.errors import BASE_NS, YANG_NS
-from eman_netconf.yang.diff import Change, Op
+from eman_netconf.yang.diff import Change, Op, invert, paths
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, quoted
+from eman_netconf.yang.xpath_instance import to_instance_identifier
 
 STORAGE_NS = "urn:eman:storage"
 
@@ -22,15 +23,37 @@ _REMOVE = b' nc:operation="remove"'
 _REPLACE = b' nc:operation="replace"'
 
 
+#: Changes of a commit that are told one by one.
+CHANGES = 20
+
+_CONFIG = f'<config xmlns="{BASE_NS}" xmlns:nc="{BASE_NS}" xmlns:yang="{YANG_NS}">'.encode()
+
+
 def record(change: Change, *, generation: int, wall: float, user: str, session: int) -> Iterator[bytes]:
-    """One commit: who made it, when (seconds since the epoch), and the edit that leads to ``generation``; in parts."""
+    """One commit: who made it, when (seconds since the epoch), the edit that leads to ``generation``, what it changes
+    in short, and the edit that undoes it; in parts."""
     head = (
         f'<commit xmlns="{STORAGE_NS}" generation="{generation}" time="{stamp(wall)}" user={quoteattr(user)} '
-        f'session="{session}"><config xmlns="{BASE_NS}" xmlns:nc="{BASE_NS}" xmlns:yang="{YANG_NS}">'
+        f'session="{session}">'
     )
-    yield head.encode()
+    yield head.encode() + _CONFIG
     yield from _children(change)
-    yield b"</config></commit>"
+    yield b"</config>"
+    count = 0
+    for operation, place in places(change):
+        count += 1
+        if count <= CHANGES:
+            yield f'<change operation="{operation}">{escape(place)}</change>'.encode()
+    yield f'<undo changes="{count}">'.encode() + _CONFIG
+    yield from _children(invert(change))
+    yield b"</config></undo></commit>"
+
+
+def places(change: Change) -> Iterator[tuple[Op, str]]:
+    """What is done where: each change as operation and instance-identifier (of a leaf-list, that of its parent)."""
+    for path, operation, _, _ in paths(change):
+        whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
+        yield operation, to_instance_identifier(path[:-1] if whole else path) if len(path) > whole else "/"
 
 
 def stamp(wall: float) -> str:

@@ -9,7 +9,8 @@ In the directory, with G the generation (number of commits) a file starts from:
 - ``refused-G/``: files whose configuration could not be used, kept for a person;
 - ``set-aside-G.xml``: data that no module of this server describes any more, kept for a person.
 
-The two newest checkpoints are kept with all journals from the older one on. Everything is readable text.
+The two newest checkpoints are kept with all journals from the older one on; older journals go to ``history/``, from
+which commits are undone (see ``history``). Everything is readable text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import fcntl
 import logging
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,9 @@ from xml.sax.saxutils import quoteattr
 from lxml import etree
 
 from eman_netconf import safexml
+from eman_netconf.datastore import history
 from eman_netconf.datastore.edit import apply_edit
+from eman_netconf.datastore.frames import damaged, frame, frames
 from eman_netconf.datastore.record import SERVER, STORAGE_NS, record, stamp
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError, RpcErrors
@@ -45,7 +47,6 @@ JOURNAL_COMMITS = 1_000
 
 #: What the server wrote itself is read back whatever its size.
 _LIMITS = safexml.XmlLimits(size=1 << 40, tags=1 << 40, attributes=1 << 40)
-_HEADER = re.compile(rb"(models|commit|unconfirmed|confirmed) (\d{1,19}) (\d{1,12}) ([0-9a-f]{8})\n")
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _log = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ class Storage:
         Should the process end before, the next start rolls back the same.
         """
         self.generation += 1
-        self._owed += _frame("commit", self.generation, record)
+        self._owed += frame("commit", self.generation, record)
 
     def _write_frame(self, kind: str, generation: int, text: bytes) -> None:
         if self._broken is not None:
@@ -237,7 +238,7 @@ class Storage:
                 f"The journal cannot be written since {self._broken}; nothing was changed. "
                 "Repair the disk and restart the server.",
             )
-        data = self._owed + _frame(kind, generation, text)
+        data = self._owed + frame(kind, generation, text)
         try:
             _write(self._journal, data)
             os.fsync(self._journal)
@@ -328,7 +329,7 @@ class Storage:
 
     def _start_journal(self) -> None:
         """A new journal behind the present generation takes over."""
-        head = _frame("models", self.generation, _models_xml(self._models).encode())
+        head = frame("models", self.generation, _models_xml(self._models).encode())
         path = self._replace(f"journal-{self.generation:08}", (head,))
         self._open_journal(path, len(head), 0)
 
@@ -370,31 +371,23 @@ class Storage:
         for start, path in checkpoints[:-2]:
             if start < oldest:
                 path.unlink()
-        for start, path in journals:
-            if start < needed:
-                path.unlink()
+        history.keep(self.directory, [path for start, path in journals if start < needed], self.generation)
 
     # ---- recovery
 
     def _read_journal(self, path: Path, start: int) -> _File:
         data = path.read_bytes()
         file = _File(path, start, size=len(data))
-        while found := _HEADER.match(data, file.good):
-            end = found.end() + int(found[3])
-            text = data[found.end() : end]
-            if data[end : end + 1] != b"\n" or zlib.crc32(text) != int(found[4], 16):
-                break
-            if found[1] == b"models":
-                file.models = self._known(_parse(text))
-            elif found[1] == b"confirmed":
+        for found in frames(data):
+            if found.kind == "models":
+                file.models = self._known(_parse(found.text))
+            elif found.kind == "confirmed":
                 for each in file.records:
                     each.unconfirmed = False
             else:
-                file.records.append(_Record(int(found[2]), text, file.models, found[1] == b"unconfirmed"))
-            file.good = end + 1
-        # a whole record right here lacks its last byte only: torn like any other
-        later = (match for match in _HEADER.finditer(data, file.good) if match.start() > file.good)
-        file.damaged = any(_whole_at(data, match) for match in later)
+                file.records.append(_Record(found.generation, found.text, file.models, found.kind == "unconfirmed"))
+            file.good = found.end
+        file.damaged = damaged(data, file.good)
         return file
 
     def _known(self, element: Element) -> dict[str, str]:
@@ -548,15 +541,6 @@ def models(schema: Schema) -> dict[str, str]:
 def _models_xml(named: Mapping[str, str]) -> str:
     items = "".join(f"<model name={quoteattr(name)} revision={quoteattr(text)}/>" for name, text in named.items())
     return f'<models xmlns="{STORAGE_NS}">{items}</models>'
-
-
-def _frame(kind: str, generation: int, text: bytes) -> bytes:
-    return b"%b %d %d %08x\n%b\n" % (kind.encode(), generation, len(text), zlib.crc32(text), text)
-
-
-def _whole_at(data: bytes, header: re.Match[bytes]) -> bool:
-    text = data[header.end() : header.end() + int(header[3])]
-    return len(text) == int(header[3]) and zlib.crc32(text) == int(header[4], 16)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -1,0 +1,154 @@
+"""The history of commits: who changed what, when, and the edits that undo it, from the journals on the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from eman_netconf import safexml
+from eman_netconf.datastore.edit import Edited, Steps, editing
+from eman_netconf.datastore.frames import frames
+from eman_netconf.datastore.record import CHANGES, STORAGE_NS, places, stamp
+from eman_netconf.errors import BASE_NS, ErrorTag, RpcError
+from eman_netconf.yang.diff import Change
+from eman_netconf.yang.instance import Element
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import Inner
+
+#: Commits whose journals are kept after the checkpoints have made them needless, and bytes of them.
+COMMITS = 1_000
+BYTES = 64_000_000
+
+#: Commits that are told of.
+TOLD = 100
+
+_LIMITS = safexml.XmlLimits(size=1 << 40, tags=1 << 40, attributes=1 << 40)
+_CONFIG = f"{{{BASE_NS}}}config"
+_UNDO = f"{{{STORAGE_NS}}}undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One commit in short: ``changes`` counts all, of which the first are told as operation and place."""
+
+    generation: int
+    time: str  # date-and-time
+    user: str
+    session: int
+    changes: int
+    told: tuple[tuple[str, str], ...]
+
+
+def entry(change: Change, *, generation: int, wall: float, user: str, session: int) -> Entry:
+    """The entry of a commit; ``wall`` in seconds since the epoch."""
+    found = places(change)
+    told = tuple((operation.value, place) for operation, place in islice(found, CHANGES))
+    return Entry(generation, stamp(wall), user, session, len(told) + sum(1 for _ in found), told)
+
+
+class History:
+    """The newest commits, oldest first."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.entries: deque[Entry] = deque(entries, TOLD)
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+
+# --- on the disk -----------------------------------------------------------------------------------------------------
+
+
+def journals(directory: Path) -> list[tuple[int, Path]]:
+    """The journals of a directory of state, kept ones included, with the generation each starts from, oldest first."""
+    found = [*directory.glob("journal-*"), *(directory / "history").glob("journal-*")]
+    named = [(path.name.removeprefix("journal-"), path) for path in found]
+    return sorted((int(digits), path) for digits, path in named if digits.isdecimal())
+
+
+def keep(directory: Path, gone: Sequence[Path], generation: int) -> None:
+    """Move journals that recovery does not need to where the history is; drop those that are too old or too many."""
+    if gone:
+        (directory / "history").mkdir(mode=0o700, exist_ok=True)
+        for path in gone:
+            path.replace(directory / "history" / path.name)
+    size = 0
+    starts = journals(directory)
+    following = [start for start, _ in starts[1:]]
+    for end, (_, path) in reversed(list(zip([*following, generation], starts, strict=True))):
+        if path.parent == directory:
+            continue
+        size += path.stat().st_size
+        if end < generation - COMMITS or size > BYTES:
+            path.unlink()
+
+
+def read(directory: Path, first: int, last: int) -> list[bytes]:
+    """The records of the commits from ``first`` to ``last``, as many as there are, oldest first. Raises OSError."""
+    starts = journals(directory)
+    found: dict[int, bytes] = {}
+    for index, (start, path) in enumerate(starts):
+        following = starts[index + 1][0] if index + 1 < len(starts) else last + 1
+        if start < last and following >= first:
+            for frame in frames(path.read_bytes()):
+                if frame.kind in ("commit", "unconfirmed") and first <= frame.generation <= last:
+                    found[frame.generation] = frame.text
+    return [found[generation] for generation in sorted(found)]
+
+
+def read_entry(text: bytes) -> Entry:
+    """The entry of a record."""
+    element = safexml.parse(text, limits=_LIMITS)
+    undo = element.find(_UNDO)
+    told = [
+        (item.get("operation", ""), item.text or "")
+        for item in islice(element.iterchildren(f"{{{STORAGE_NS}}}change"), CHANGES)
+    ]
+    return Entry(
+        int(element.get("generation", "0")),
+        element.get("time", ""),
+        element.get("user", ""),
+        int(element.get("session", "0")),
+        int(undo.get("changes", "0")) if undo is not None else 0,
+        tuple(told),
+    )
+
+
+# --- undoing ---------------------------------------------------------------------------------------------------------
+
+
+def undo_of(text: bytes, generation: int) -> Element:
+    """The <config> that, merged, undoes a commit. Raises RpcError data-missing where the record has none."""
+    found = safexml.parse(text, limits=_LIMITS).find(f"{_UNDO}/{_CONFIG}")
+    if found is None:
+        raise unknown(generation)
+    return found
+
+
+def undoing(running: Inner, records: Sequence[bytes], first: int, last: int, schema: Schema) -> Steps[Edited]:
+    """Running as it was before commit ``first``, by undoing all from ``last``, the newest, back to it.
+
+    ``records`` are those of ``read``. Raises RpcError data-missing where one of them is gone.
+    """
+    by_generation = {read_entry(text).generation: text for text in records}
+    root = running
+    for generation in range(last, first - 1, -1):
+        text = by_generation.get(generation)
+        if text is None:
+            raise unknown(generation)
+        edited = yield from editing(root, undo_of(text, generation), schema)
+        root = edited.root
+        yield
+    return Edited(root, None)
+
+
+def unknown(generation: int) -> RpcError:
+    """The refusal where a commit is not, or not any more, in the history."""
+    return RpcError(
+        ErrorTag.DATA_MISSING,
+        f"Commit {generation} is not in the history, which holds the last {COMMITS} commits at most; "
+        "see eman-server/commits for the newest.",
+    )
