@@ -39,11 +39,14 @@ def test_modules(schema: Schema) -> None:
 
 
 def test_datastores(schema: Schema) -> None:
-    """running and operational have the one schema."""
+    """The datastores there are, startup where it is switched on, all have the one schema."""
     library = yang_library(schema)
 
     stores = entries(library, "datastore")
-    assert set(stores) == {"ietf-datastores:running", "ietf-datastores:operational"}
+    offered = {"ietf-datastores:running", "ietf-datastores:candidate", "ietf-datastores:operational"}
+    assert set(stores) == offered
+    with_startup = yang_library(sources.load(netconf=["startup"]))
+    assert set(entries(with_startup, "datastore")) == {*offered, "ietf-datastores:startup"}
     assert {store.leaf("schema") for store in stores.values()} == set(entries(library, "schema"))
     (one,) = entries(library, "schema").values()
     assert one.at("module-set") == tuple(entries(library, "module-set"))

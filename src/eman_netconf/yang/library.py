@@ -1,4 +1,8 @@
-"""The YANG library: what ietf-yang-library tells of a Schema (RFC 8525, and RFC 7895 for older clients)."""
+"""The YANG library: what ietf-yang-library tells of a Schema (RFC 8525, and RFC 7895 for older clients).
+
+A schema is made when the server starts and then stays as it is, so there is never an occasion for the notifications
+yang-library-update and yang-library-change: another schema is another server's hello.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,13 @@ from eman_netconf.yang.tree import Inner, make_inner
 
 MODULE_SET = "all"
 SCHEMA = "all"
-DATASTORES = ("ietf-datastores:running", "ietf-datastores:operational")
+
+
+def datastores(schema: Schema) -> tuple[str, ...]:
+    """The datastores that a server of this schema offers, by their identities (RFC 8342)."""
+    netconf = schema.modules.get("ietf-netconf")
+    optional = [name for name in ("candidate", "startup") if netconf is not None and name in netconf.features]
+    return tuple(f"ietf-datastores:{name}" for name in ("running", *optional, "operational"))
 
 
 def yang_library(schema: Schema) -> Inner:
@@ -38,7 +48,7 @@ def yang_library(schema: Schema) -> Inner:
                 }
             ],
             "schema": [{"name": SCHEMA, "module-set": [MODULE_SET]}],
-            "datastore": [{"name": name, "schema": SCHEMA} for name in DATASTORES],
+            "datastore": [{"name": name, "schema": SCHEMA} for name in datastores(schema)],
             "content-id": schema.content_id,
         },
     )
