@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,19 @@ from eman_netconf.datastore.storage import Storage
 from eman_netconf.errors import BASE_NS, RpcError
 from eman_netconf.messages.rpc import RpcReply
 from eman_netconf.nacm.judge import Nacm
+from eman_netconf.notifications.streams import Streams
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.monitoring import Monitoring, capabilities
+from eman_netconf.operations.notifications import StreamsShown
 from eman_netconf.operations.ports import ActionHandler, Server
+from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Limits
+from eman_netconf.server.events import Receivers
 from eman_netconf.server.sessions import Sessions
+from eman_netconf.server.subscriptions import Subscriptions
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.validate import validate
+from tests.notifications.stage import Kept
 from tests.peer import Peer, memory_peer
 
 START = 1_770_000_000.0  # the wall clock of these servers, which stands still
@@ -44,6 +51,13 @@ class Disk:
         self.storage.owe(record)
 
 
+class _Idle:
+    """An energy core in which nothing stirs."""
+
+    def __init__(self) -> None:
+        self.stirred: list[Callable[[set[str], set[str]], None]] = []
+
+
 @dataclass
 class Bench:
     """A server and the sessions opened to it."""
@@ -51,6 +65,7 @@ class Bench:
     server: Server
     sessions: Sessions
     storage: Storage
+    clock: Clock
     actions: dict[tuple[str, str], ActionHandler] = field(default_factory=dict)
     mono: float = 0.0  # stands still until a test moves it
 
@@ -93,6 +108,13 @@ async def bench(
     judge = Nacm(schema, "admin", lambda: datastores.running)
     datastores.participants.append(judge)
     datastores.sources.append(judge)
+    clock = Clock(real_origin=time.time(), site_origin=START)
+    streams = Streams(Kept(), lambda: clock.now().wall)
+    datastores.sources.append(StreamsShown(schema, streams))
+    receivers = Receivers(schema, streams, sessions, judge, clock)
+    subscriptions: Any = None  # they need the models of a site
+    if "eman-entity" in schema.modules:
+        subscriptions = Subscriptions(schema, datastores, sessions, judge, streams, receivers, _Idle(), clock)
     server = Server(
         schema=schema,
         datastores=datastores,
@@ -102,9 +124,12 @@ async def bench(
         mono=lambda: made[0].mono,
         read_file=Path.read_bytes,
         started=START,
+        streams=streams,
+        receivers=receivers,
+        subscriptions=subscriptions,
         actions=actions,
     )
-    made.append(Bench(server, sessions, storage, actions))
+    made.append(Bench(server, sessions, storage, clock, actions))
     try:
         yield made[0]
     finally:
