@@ -39,6 +39,7 @@ def test_record_is_readable(toy: Schema) -> None:
         "time": "2023-11-14T22:13:20.250Z",
         "user": 'o"p',
         "session": "3",
+        "changes": "2",
     }
     assert b'<box xmlns="urn:toy"><name nc:operation="remove"/><size>2.0</size></box>' in text
 

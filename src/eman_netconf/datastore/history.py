@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from eman_netconf import safexml
 from eman_netconf.datastore.edit import Edited, Steps, editing
 from eman_netconf.datastore.frames import frames
-from eman_netconf.datastore.record import CHANGES, STORAGE_NS, places, stamp
+from eman_netconf.datastore.record import STORAGE_NS, Summary, stamp
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError
-from eman_netconf.yang.diff import Change
+from eman_netconf.yang.diff import Change, paths
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
@@ -44,9 +43,10 @@ class Entry:
 
 def entry(change: Change, *, generation: int, wall: float, user: str, session: int) -> Entry:
     """The entry of a commit; ``wall`` in seconds since the epoch."""
-    found = places(change)
-    told = tuple((operation.value, place) for operation, place in islice(found, CHANGES))
-    return Entry(generation, stamp(wall), user, session, len(told) + sum(1 for _ in found), told)
+    summary = Summary()
+    for path, operation, _, _ in paths(change):
+        summary.add(operation, path)
+    return Entry(generation, stamp(wall), user, session, summary.count, tuple(summary.told))
 
 
 class History:
@@ -100,19 +100,17 @@ def read(directory: Path, first: int, last: int) -> list[bytes]:
 
 
 def read_entry(text: bytes) -> Entry:
-    """The entry of a record."""
-    element = safexml.parse(text, limits=_LIMITS)
-    undo = element.find(_UNDO)
-    told = [
-        (item.get("operation", ""), item.text or "")
-        for item in islice(element.iterchildren(f"{{{STORAGE_NS}}}change"), CHANGES)
-    ]
+    """The entry of a record; its edits, which may be long, are not read."""
+    head, _, _ = text.partition(b"<config ")
+    element = safexml.parse(head if head.endswith(b"/>") else head + b"</commit>")
+    told = [(item.get("operation", ""), item.text or "") for item in element.iterchildren(f"{{{STORAGE_NS}}}change")]
+    number = {name: int(element.get(name, "0")) for name in ("generation", "session", "changes")}
     return Entry(
-        int(element.get("generation", "0")),
+        number["generation"],
         element.get("time", ""),
         element.get("user", ""),
-        int(element.get("session", "0")),
-        int(undo.get("changes", "0")) if undo is not None else 0,
+        number["session"],
+        number["changes"],
         tuple(told),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,7 +12,7 @@ from eman_netconf.errors import BASE_NS, YANG_NS
 from eman_netconf.yang.diff import Change, Op, invert, paths
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Kind, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Key, ListNode, quoted
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, quoted
 from eman_netconf.yang.xpath_instance import to_instance_identifier
 
 STORAGE_NS = "urn:eman:storage"
@@ -30,30 +31,39 @@ _CONFIG = f'<config xmlns="{BASE_NS}" xmlns:nc="{BASE_NS}" xmlns:yang="{YANG_NS}
 
 
 def record(change: Change, *, generation: int, wall: float, user: str, session: int) -> Iterator[bytes]:
-    """One commit: who made it, when (seconds since the epoch), the edit that leads to ``generation``, what it changes
-    in short, and the edit that undoes it; in parts."""
+    """One commit: who made it, when (seconds since the epoch), what it changes in short, the edit that leads to
+    ``generation``, and the edit that undoes it; in parts."""
+    summary = Summary()
+    for path, operation, _, _ in paths(change):
+        summary.add(operation, path)
+        yield b""
     head = (
         f'<commit xmlns="{STORAGE_NS}" generation="{generation}" time="{stamp(wall)}" user={quoteattr(user)} '
-        f'session="{session}">'
+        f'session="{session}" changes="{summary.count}">'
     )
-    yield head.encode() + _CONFIG
+    told = "".join(f'<change operation="{operation}">{escape(place)}</change>' for operation, place in summary.told)
+    yield (head + told).encode() + _CONFIG
     yield from _children(change)
-    yield b"</config>"
-    count = 0
-    for operation, place in places(change):
-        count += 1
-        if count <= CHANGES:
-            yield f'<change operation="{operation}">{escape(place)}</change>'.encode()
-    yield f'<undo changes="{count}">'.encode() + _CONFIG
+    yield b"</config><undo>" + _CONFIG
     yield from _children(invert(change))
     yield b"</config></undo></commit>"
 
 
-def places(change: Change) -> Iterator[tuple[Op, str]]:
-    """What is done where: each change as operation and instance-identifier (of a leaf-list, that of its parent)."""
-    for path, operation, _, _ in paths(change):
-        whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
-        yield operation, to_instance_identifier(path[:-1] if whole else path) if len(path) > whole else "/"
+@dataclass(slots=True)
+class Summary:
+    """What a commit does where: the first changes as operation and instance-identifier, and how many there are.
+
+    A leaf-list as a whole has no instance-identifier; that of its parent stands for it.
+    """
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, operation: Op, path: Path) -> None:
+        self.count += 1
+        if len(self.told) < CHANGES:
+            whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
+            self.told.append((operation.value, to_instance_identifier(path[:-1] if whole else path) or "/"))
 
 
 def stamp(wall: float) -> str:
