@@ -16,13 +16,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench import edits, ingest, peer_yuma, reads, rpcs, sessions, start
+from bench import access, edits, ingest, peer_yuma, reads, rpcs, sessions, start
 from bench.servers import Place
 from bench.table import Table
 
 GROUPS = {
     "reads": reads.run,
     "edits": edits.run,
+    "access": access.run,
     "sessions": sessions.run,
     "rpcs": rpcs.run,
     "ingest": ingest.run,

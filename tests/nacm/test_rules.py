@@ -73,7 +73,7 @@ def test_the_first_rule_that_matches_decides_about_an_operation(
 
 @pytest.mark.parametrize("name", ["open-vault", "kill-session", "delete-config"])
 def test_some_operations_are_denied_whatever_the_default_is(plant: Schema, name: str) -> None:
-    """What the model marks, kill-session and delete-config need a rule (sections 3.2.7 and 3.2.9)."""
+    """What the model marks, kill-session and delete-config need a rule (sections 3.2.7 and 3.2.10)."""
     assert not calls(judge(plant, exec_default="permit"), plant, name)
     assert calls(judge(plant, permit("exec", rpc_name=name)), plant, name)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eman_netconf.yang.schema import Schema
-from tests.operations.bench import NAMESPACES, bench, body, edit, error
+from tests.operations.bench import NAMESPACES, Bench, bench, body, edit, error
 
 HASH = "$6$salt$" + 86 * "h"
 SECRETS = (
@@ -86,10 +86,11 @@ async def test_others_change_nothing(tmp_path: Path, schema: Schema) -> None:
 
 async def test_what_may_not_be_called_tells_nothing_of_what_there_is(tmp_path: Path, schema: Schema) -> None:
     """An action on an entity that exists and on one that does not are denied in the same words."""
+    entity = (
+        '<energy-management xmlns="urn:eman:yang:eman-entity"><entities><entity><id>{}</id>{}</entity>'
+        "</entities></energy-management>"
+    )
     async with bench(tmp_path, schema) as server:
-        entity = (
-            '<energy-management xmlns="urn:eman:yang:eman-entity"><entities><entity><id>{}</id>{}</entity></entities>'
-        )
         assert (await (await server.peer()).rpc(edit(entity.format("here", "")))).ok
         monitor = await server.peer("monitor")
         call = '<control><set-power-state xmlns="urn:eman:yang:eman-power-state"/></control>'
@@ -100,3 +101,21 @@ async def test_what_may_not_be_called_tells_nothing_of_what_there_is(tmp_path: P
             told.append((refused.tag, refused.message, str(refused.path).replace(name, "it")))
         assert told[0] == told[1]
         assert told[0][0] == "access-denied"
+
+
+async def test_what_goes_because_its_when_is_false_needs_no_rule(site: Bench) -> None:
+    """Who may delete a node may do so though others go with it that only he who deletes them needs leave for."""
+    toy = 'xmlns="urn:toy" xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0"'
+    rules = (
+        '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm" xmlns:toy="urn:toy">'
+        "<groups><group><name>clerks</name><user-name>clerk</user-name></group></groups>"
+        "<rule-list><name>clerks</name><group>clerks</group><rule><name>limit</name><path>/toy:shelf/toy:limit</path>"
+        "<action>permit</action></rule></rule-list></nacm>"
+    )
+    admin, clerk = await site.peer(), await site.peer("clerk")
+    shelf = f"<shelf {toy}><limit>3</limit><only-with-limit>x</only-with-limit></shelf>"
+    assert (await admin.rpc(edit(rules + shelf))).ok
+    refused = error(await clerk.rpc(edit(f'<shelf {toy}><only-with-limit nc:operation="delete"/></shelf>')))
+    assert refused.tag == "access-denied"
+    assert (await clerk.rpc(edit(f'<shelf {toy}><limit nc:operation="delete"/></shelf>'))).ok
+    assert "only-with-limit" not in body(await admin.rpc(GET_CONFIG.format("")))

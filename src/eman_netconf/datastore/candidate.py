@@ -34,9 +34,9 @@ async def edit_candidate(
     async with datastores.writer:
         datastores.check_unlocked(Datastore.CANDIDATE, author.session)
         edited = await made(datastores, edit, datastores.tree(Datastore.CANDIDATE))
-        change, root = changed(datastores, datastores.tree(Datastore.CANDIDATE), edited)
+        asked, change, root = changed(datastores, datastores.tree(Datastore.CANDIDATE), edited)
         if change is not None:
-            judged(judge, change)
+            judged(judge, asked)
             if checked or test_only:
                 await paced(_would_hold(datastores, root, change, edited), datastores.breathe)
             if not test_only:

@@ -182,12 +182,12 @@ def prepare(datastores: Datastores, edited: Edited, author: Author, judge: Judge
 def examine(datastores: Datastores, old: Inner, edited: Edited, judge: Judgement) -> Steps[tuple[Change, Inner] | None]:
     """Steps 2 to 5: the change from ``old``, which is valid, and the tree after it. Raises RpcErrors."""
     # (2) the Change, with what goes because its when is no longer true (RFC 7950 section 8.2)
-    change, root = changed(datastores, old, edited)
+    asked, change, root = changed(datastores, old, edited)
     if change is None:
         return None
     yield
     # (3) may its author make it?
-    judged(judge, change)
+    judged(judge, asked)
     # (4) is the result valid?
     errors: list[RpcError] = []
     for error in validate_change_steps(datastores.schema, change, root):
@@ -211,18 +211,22 @@ def examine(datastores: Datastores, old: Inner, edited: Edited, judge: Judgement
     return change, root
 
 
-def changed(datastores: Datastores, old: Inner, edited: Edited) -> tuple[Change | None, Inner]:
-    """The change an edit makes, None when it makes none, and the tree after it."""
+def changed(datastores: Datastores, old: Inner, edited: Edited) -> tuple[Change | None, Change | None, Inner]:
+    """The change that an edit asks for, and with what goes by itself the change that it makes; the tree after it.
+
+    The changes are None when there are none.
+    """
     root = edited.root
-    change = diff(old, root, edited.touched)
-    pruned = prune_when(datastores.schema, change, root)
-    return (change, root) if pruned is root else (diff(old, pruned), pruned)
+    asked = diff(old, root, edited.touched)
+    pruned = prune_when(datastores.schema, asked, root)
+    return (asked, asked, root) if pruned is root else (asked, diff(old, pruned), pruned)
 
 
-def judged(judge: Judgement, change: Change) -> None:
-    """Raises RpcErrors when the change is not allowed."""
+def judged(judge: Judgement, asked: Change | None) -> None:
+    """Raises RpcErrors when the change is not allowed; what follows from it needs no leave (RFC 8341 section 3.2.5)."""
     try:
-        judge(change)
+        if asked is not None:
+            judge(asked)
     except RpcError as refusal:
         raise RpcErrors([refusal]) from None
 

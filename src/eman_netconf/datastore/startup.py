@@ -59,11 +59,11 @@ async def delete_startup(datastores: Datastores, author: Author, judge: Judgemen
     """Leave startup empty: the next start is a server's first one (section 7.4). Raises RpcError and RpcErrors."""
     async with datastores.writer:
         datastores.check_unlocked(Datastore.STARTUP, author.session)
-        change, root = changed(
+        asked, change, root = changed(
             datastores, datastores.tree(Datastore.STARTUP), Edited(Inner(datastores.schema.root), None)
         )
         if change is not None:
-            judged(judge, change)
+            judged(judge, asked)
             await _keep(datastores, change, root, author)
 
 

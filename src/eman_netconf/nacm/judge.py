@@ -24,7 +24,7 @@ MOST_DENIALS = 20
 #: So many kinds of users are remembered; with $USER in a rule's path every user is a kind.
 _MOST_RIGHTS = 1_000
 
-_NEVER_BY_DEFAULT = frozenset({(BASE_NS, "kill-session"), (BASE_NS, "delete-config")})  # sections 3.2.7 and 3.2.9
+_NEVER_BY_DEFAULT = frozenset({(BASE_NS, "kill-session"), (BASE_NS, "delete-config")})  # sections 3.2.7 and 3.2.10
 _ALWAYS = (BASE_NS, "close-session")
 _REPLAY_NS = "urn:ietf:params:xml:ns:netmod:notification"
 _ALWAYS_TOLD = frozenset({(_REPLAY_NS, "replayComplete"), (_REPLAY_NS, "notificationComplete")})
@@ -81,7 +81,7 @@ class Rights:
 class Nacm:
     """Access control by the container nacm of running, which is compiled anew whenever it changed.
 
-    ``recovery`` is the user whom no rule binds (section 3.1.3, recovery session); ``running`` gives the
+    ``recovery`` is the user whom no rule binds (section 3.3.3, recovery session); ``running`` gives the
     configuration in force. It takes part in commits to refuse rules that cannot be meant, and counts what it
     denies as an OperationalSource.
     """

@@ -61,6 +61,7 @@ class Scope:
         "_narrowed",
         "_pending",
         "_rules",
+        "_visible",
         "_whole",
         "gated",
         "permitted",
@@ -89,6 +90,7 @@ class Scope:
         self._entries: dict[tuple[Rule, ...], Scope] = {}
         self._by_key, self._loose = _sorted(gated, depth)
         self._narrowed: Mapping[SchemaNode, Scope] | None = None
+        self._visible: bool | None = None
         self._whole: bool | None = None
         self.permitted = next(
             (rule.permit for rule in rules if rule.module in (None, schema.module.name)),
@@ -121,7 +123,9 @@ class Scope:
     @property
     def visible(self) -> bool:
         """Whether an instance can be shown: a list entry cannot without its keys."""
-        return self.permitted and all(self.child(leaf).permitted for leaf in self.schema.keys)
+        if self._visible is None:
+            self._visible = self.permitted and all(self.child(leaf).permitted for leaf in self.schema.keys)
+        return self._visible
 
     @property
     def whole(self) -> bool:

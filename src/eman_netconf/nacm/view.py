@@ -6,7 +6,7 @@ it remembers. A filter that is applied to the view cannot tell what was left out
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 
 from eman_netconf.nacm.scopes import Scope
 from eman_netconf.yang.schema import Kind, SchemaNode
@@ -20,7 +20,7 @@ def seen(inner: Inner, scope: Scope) -> Inner:
     if isinstance(inner, Late):
         return Late(inner.schema, lambda: _children(inner, scope))
     children = _children(inner, scope)
-    return inner if children is inner.children else Inner(inner.schema, children)
+    return inner if children is inner.children else inner.with_children(children)
 
 
 def _children(inner: Inner, scope: Scope) -> Mapping[SchemaNode, Data]:
@@ -76,3 +76,24 @@ class _Seen(Mapping[Key, Inner]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self) if self._scope.gated else len(self._entries)
+
+    def values(self) -> ValuesView[Inner]:
+        return _Values(self)
+
+    def each(self) -> Iterator[Inner]:
+        """What ``values`` gives, with one decision for each entry."""
+        for key, entry in self._entries.items():
+            scope = self._scope.entry(key)
+            if scope.visible:
+                yield seen(entry, scope)
+
+
+class _Values(ValuesView[Inner]):
+    """Entries in the order of their list."""
+
+    def __init__(self, seen: _Seen) -> None:
+        super().__init__(seen)
+        self._seen = seen
+
+    def __iter__(self) -> Iterator[Inner]:
+        return self._seen.each()

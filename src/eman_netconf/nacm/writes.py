@@ -1,6 +1,6 @@
 """What a user may not do of a change: every node that would be created, changed or deleted is judged by itself.
 
-RFC 8341 sections 3.2.4 and 3.4.5. A node that is only on the way to another needs no permission, nor does a
+RFC 8341 sections 3.2.5 and 3.4.5. A node that is only on the way to another needs no permission, nor does a
 container without presence, which is no more than its content; nor what goes because another case of its choice
 comes. Descendants of a node that is denied are not looked at.
 """
@@ -67,7 +67,7 @@ def _below(change: Change, scopes: Scopes, path: Path) -> Iterator[Denied]:
 
 
 def _gives_way(node: SchemaNode, change: Change) -> bool:
-    """Whether a node goes because another case of one of its choices comes (RFC 8341 section 3.2.4)."""
+    """Whether a node goes because another case of one of its choices comes (RFC 8341 section 3.2.5)."""
     coming = [_cases(child.schema) for child in change.children if child.op is not Op.DELETE] if node.case else []
     return any(
         any(other is choice and name != case for other, name in cases)

@@ -10,14 +10,13 @@ The administrator whom the bootstrap file names needs no group (RFC 8341, recove
 from __future__ import annotations
 
 from collections.abc import Iterable
-from xml.sax.saxutils import escape
 
 from eman_netconf.errors import BASE_NS
 
 MONITOR, OPERATE, CONFIGURE = "monitor", "operate", "configure"
 
+_NACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 _PREFIXES = {
-    "nacm": "urn:ietf:params:xml:ns:yang:ietf-netconf-acm",
     "sys": "urn:ietf:params:xml:ns:yang:ietf-system",
     "em": "urn:eman:yang:eman-entity",
     "embe": "urn:eman:yang:eman-backend",
@@ -51,7 +50,6 @@ _CONTROLS = {
     "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
 }
 _KEPT = {
-    "keep-rules": "/nacm:nacm",
     "keep-users": "/sys:system/sys:authentication",
     "keep-server": "/emsrv:eman-server",
 }
@@ -61,11 +59,13 @@ def first_rules() -> bytes:
     """A <config> with defaults, groups and rules."""
     groups = "".join(f"<group><name>{name}</name></group>" for name in (MONITOR, OPERATE, CONFIGURE))
     controls = [_data(name, path, "read exec", "permit") for name, path in _CONTROLS.items()]
-    kept = [_data(name, path, _WRITING, "deny") for name, path in _KEPT.items()]
+    # by module and not by path, which would need a prefix for the namespace it stands in: many clients lose those
+    rules = _rule("keep-rules", "<module-name>ietf-netconf-acm</module-name>", _WRITING, "deny")
+    kept = [rules, *(_data(name, path, _WRITING, "deny") for name, path in _KEPT.items())]
     edits = _data("edit", "/", _WRITING, "permit")
     declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _PREFIXES.items())
     return (
-        f'<config xmlns="{BASE_NS}"><nacm xmlns="{_PREFIXES["nacm"]}"{declared}>'
+        f'<config xmlns="{BASE_NS}"><nacm xmlns="{_NACM}"{declared}>'
         "<read-default>permit</read-default><write-default>deny</write-default><exec-default>deny</exec-default>"
         f"<groups>{groups}</groups>"
         f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), _rpcs(_READING_RPCS))}"
@@ -82,15 +82,18 @@ def _list(name: str, groups: Iterable[str], rules: Iterable[str]) -> str:
 
 def _rpcs(modules: dict[str, tuple[str, ...]]) -> list[str]:
     return [
-        f"<rule><name>{name}</name><module-name>{module}</module-name><rpc-name>{name}</rpc-name>"
-        "<access-operations>exec</access-operations><action>permit</action></rule>"
+        _rule(name, f"<module-name>{module}</module-name><rpc-name>{name}</rpc-name>", "exec", "permit")
         for module, names in modules.items()
         for name in names
     ]
 
 
 def _data(name: str, path: str, accesses: str, action: str) -> str:
+    return _rule(name, f"<path>{path}</path>", accesses, action)
+
+
+def _rule(name: str, about: str, accesses: str, action: str) -> str:
     return (
-        f"<rule><name>{name}</name><path>{escape(path)}</path>"
+        f"<rule><name>{name}</name>{about}"
         f"<access-operations>{accesses}</access-operations><action>{action}</action></rule>"
     )
