@@ -10,12 +10,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from eman_netconf.datastore.datastores import Commit, Datastore, Datastores
+from eman_netconf.datastore.datastores import Author, Commit, Confirmation, Datastore, Datastores
 from eman_netconf.datastore.select import Selection
 from eman_netconf.energy.effects import Notify
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import SessionInfo
-from eman_netconf.notifications.base import BaseNotifications
+from eman_netconf.notifications.base import BaseNotifications, Confirming
 from eman_netconf.notifications.filters import event_schema, passes
 from eman_netconf.notifications.receiver import Receiver, State
 from eman_netconf.notifications.streams import Event, Streams
@@ -195,6 +195,7 @@ class Events:
         sessions.opened.append(self._opened)
         sessions.ended.append(self._ended)
         datastores.listeners.append(self._committed)
+        datastores.confirmations.append(self._confirming)
         datastores.sources.append(StreamsShown(self._schema, self.streams))
         return Receivers(self._schema, self.streams, sessions, judge, self._clock)
 
@@ -225,8 +226,18 @@ class Events:
             self.streams.publish(self._notifications.session_end(session, end.reason, end.killed_by))
 
     def _committed(self, told: Commit) -> None:
-        author = told.author
+        self.streams.publish(
+            self._notifications.config_change(self._author(told.author), Datastore.RUNNING, told.change)
+        )
+
+    def _confirming(self, told: Confirmation) -> None:
+        self.streams.publish(
+            self._notifications.confirmed_commit(self._author(told.author), Confirming(told.event), told.timeout)
+        )
+
+    def _author(self, author: Author) -> SessionInfo | None:
+        """The session of an author, also of one that has ended; None for the server itself."""
+        if not author.session:
+            return None
         live = self._sessions.get(author.session)
-        session = live.info if live is not None else SessionInfo(author.session, author.user, "", 0.0)
-        by = session if author.session else None
-        self.streams.publish(self._notifications.config_change(by, Datastore.RUNNING, told.change))
+        return live.info if live is not None else SessionInfo(author.session, author.user, "", 0.0)
