@@ -60,6 +60,13 @@ def verb(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def install(directory: Path) -> Installed:
     """``eman-netconf init`` with a new key, and the server started."""
+    server = prepare(directory)
+    server.start()
+    return server
+
+
+def prepare(directory: Path) -> Installed:
+    """``eman-netconf init`` with a new key; the server is not started yet."""
     key = directory / "key"
     pair = asyncssh.generate_private_key("ssh-ed25519")
     pair.write_private_key(key)
@@ -67,9 +74,7 @@ def install(directory: Path) -> Installed:
     done = verb("init", str(directory / "installed"), "--key", str(directory / "key.pub"), "--port", "0")
     assert done.returncode == 0, done.stderr
     config = directory / "installed" / "eman-netconf.toml"
-    server = Installed(["run", "--config", str(config)], config.parent / "state", config=config, key=key)
-    server.start()
-    return server
+    return Installed(["run", "--config", str(config)], config.parent / "state", config=config, key=key)
 
 
 # --- devices
