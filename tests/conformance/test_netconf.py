@@ -193,7 +193,7 @@ def test_running_is_never_deleted(client: manager.Manager) -> None:
 
 @pytest.mark.req("rfc6241-7.5")
 @pytest.mark.req("rfc6241-7.6")
-@pytest.mark.req("rfc6022-2")
+@pytest.mark.req("rfc6022-2.1.2")
 def test_locks(demo: ServerProcess, client: manager.Manager) -> None:
     """A lock keeps others from writing, is shown with its session, and is given up by its session alone."""
     lock = "/m:netconf-state/m:datastores/m:datastore/m:locks/m:global-lock/m:locked-by-session"
@@ -286,7 +286,9 @@ def test_framing(demo: ServerProcess, versions: tuple[str, ...]) -> None:
     session.close()
 
 
-@pytest.mark.req("rfc6022-2")
+@pytest.mark.req("rfc6022-2.1.1")
+@pytest.mark.req("rfc6022-2.1.4")
+@pytest.mark.req("rfc6022-2.1.5")
 def test_the_state_of_the_server(client: manager.Manager) -> None:
     """netconf-state tells the capabilities of the hello, this session with its user and transport, and counts."""
     state = client.get(filter=("subtree", f'<netconf-state xmlns="{MONITORING}"/>')).data_ele
@@ -303,6 +305,7 @@ def test_the_state_of_the_server(client: manager.Manager) -> None:
     assert "netconf-start-time" in statistics
 
 
+@pytest.mark.req("rfc6022-2.1.3")
 @pytest.mark.req("rfc6022-3.1")
 @pytest.mark.req("rfc8525-3")
 def test_schemas_and_library_agree(client: manager.Manager) -> None:
