@@ -12,6 +12,7 @@ from typing import Any
 
 from lxml import etree
 
+from eman_netconf.datastore import history
 from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.storage import Storage
 from eman_netconf.errors import BASE_NS, RpcError
@@ -115,6 +116,10 @@ async def bench(
     subscriptions: Any = None  # they need the models of a site
     if "eman-entity" in schema.modules:
         subscriptions = Subscriptions(schema, datastores, sessions, judge, streams, receivers, _Idle(), clock)
+
+    async def read_commits(first: int, last: int) -> list[bytes]:
+        return history.read(storage.directory, first, last)
+
     server = Server(
         schema=schema,
         datastores=datastores,
@@ -127,6 +132,7 @@ async def bench(
         streams=streams,
         receivers=receivers,
         subscriptions=subscriptions,
+        read_commits=read_commits,
         actions=actions,
     )
     made.append(Bench(server, sessions, storage, clock, actions))

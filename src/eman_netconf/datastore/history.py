@@ -58,6 +58,10 @@ class History:
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
 
+    def load(self, records: Iterable[bytes]) -> None:
+        """Take the entries of records, oldest first."""
+        self.entries.extend(map(read_entry, records))
+
 
 # --- on the disk -----------------------------------------------------------------------------------------------------
 
@@ -118,12 +122,13 @@ def read_entry(text: bytes) -> Entry:
 # --- undoing ---------------------------------------------------------------------------------------------------------
 
 
-def undo_of(text: bytes, generation: int) -> Element:
-    """The <config> that, merged, undoes a commit. Raises RpcError data-missing where the record has none."""
-    found = safexml.parse(text, limits=_LIMITS).find(f"{_UNDO}/{_CONFIG}")
-    if found is None:
+def edits_of(text: bytes, generation: int) -> tuple[Element, Element]:
+    """The <config> that makes what a commit made, and the one that undoes it. Raises RpcError data-missing."""
+    element = safexml.parse(text, limits=_LIMITS)
+    done, undone = element.find(_CONFIG), element.find(f"{_UNDO}/{_CONFIG}")
+    if done is None or undone is None:
         raise unknown(generation)
-    return found
+    return done, undone
 
 
 def undoing(running: Inner, records: Sequence[bytes], first: int, last: int, schema: Schema) -> Steps[Edited]:
@@ -137,7 +142,7 @@ def undoing(running: Inner, records: Sequence[bytes], first: int, last: int, sch
         text = by_generation.get(generation)
         if text is None:
             raise unknown(generation)
-        edited = yield from editing(root, undo_of(text, generation), schema)
+        edited = yield from editing(root, edits_of(text, generation)[1], schema)
         root = edited.root
         yield
     return Edited(root, None)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, repeat
 
 from lxml import etree
 
 from eman_netconf.errors import BASE_NS, YANG_NS, AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Output, Reply, Rpc, SessionInfo
-from eman_netconf.operations import base, monitoring, nmda, notifications, partial_lock, subscriptions, transactions
+from eman_netconf.operations import (
+    base,
+    history,
+    monitoring,
+    nmda,
+    notifications,
+    partial_lock,
+    subscriptions,
+    transactions,
+)
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang.instance import MAX_ERRORS, Element, read_inner
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
@@ -26,6 +35,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     **nmda.HANDLERS,
     **notifications.HANDLERS,
     **partial_lock.HANDLERS,
+    **history.HANDLERS,
 }
 
 _OPAQUE = (Kind.ANYXML, Kind.ANYDATA)
@@ -36,8 +46,17 @@ MAX_PARAMETERS = 1_000
 
 
 async def dispatch(server: Server, session: SessionInfo, rpc: Rpc) -> Reply:
-    """Perform one request. Raises RpcError or RpcErrors with all that is wrong with it."""
-    element = rpc.operation
+    """Perform one request. Raises RpcErrors with all that is wrong with it, as far as the user may know."""
+    try:
+        return await _perform(server, session, rpc.operation)
+    except RpcError as error:
+        errors: Sequence[RpcError] = (error,)
+    except RpcErrors as several:
+        errors = several.errors
+    raise RpcErrors(server.judge.veiled(session, errors))
+
+
+async def _perform(server: Server, session: SessionInfo, element: Element) -> Reply:
     if element.tag == _ACTION:
         return await _act(server, session, element)
     name = etree.QName(element)

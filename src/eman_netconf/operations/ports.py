@@ -112,6 +112,9 @@ class Judge(Protocol):
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""
 
+    def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
+        """The errors of a request as far as this user may know what they tell. Raises nothing."""
+
     def action(self, session: SessionInfo, node: SchemaNode, path: Path) -> None:
         """May this user call this action at ``path``, which ends with the node the action is defined on?"""
 
@@ -138,6 +141,7 @@ class Server:
     streams: Streams
     receivers: Receivers
     subscriptions: Subscriptions
+    read_commits: Callable[[int, int], Awaitable[Sequence[bytes]]]  # records of the history, first to last
     actions: Mapping[tuple[str, str], ActionHandler] = field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from eman_netconf import __version__, safexml
 from eman_netconf.datastore.commit import commit
 from eman_netconf.datastore.datastores import Author, Commit, Datastores
 from eman_netconf.datastore.edit import apply_edit
+from eman_netconf.datastore.history import TOLD
 from eman_netconf.datastore.record import SERVER, stamp
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.datastore.startup import save
@@ -29,6 +30,7 @@ from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations import energy as actions
 from eman_netconf.operations.dispatch import dispatch
+from eman_netconf.operations.history import Commits
 from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import Server
 from eman_netconf.server import audit, systemd
@@ -164,6 +166,10 @@ class Daemon:
             breathe=lambda: asyncio.sleep(0),
         )
         self.datastores.listeners.append(self._committed)
+        self.commits = Commits(self.datastores, self.journal.read)
+        newest = recovered.generation
+        self.commits.history.load(await self.journal.read(newest - TOLD + 1, newest))
+        self.datastores.listeners.append(self.commits.committed)
         self.datastores.stored.append(self._stored)
         self._limits = session_limits(recovered.root, self.bootstrap.limits)
         if self._initial and not recovered.root.children:  # the first start, or startup was deleted
@@ -199,7 +205,11 @@ class Daemon:
             streams=events.streams,
             receivers=receivers,
             subscriptions=self.subscriptions,
-            actions=audit.audited(actions.actions(self.energy), self.energy.domain.site),
+            read_commits=self.journal.read,
+            actions={
+                **audit.audited(actions.actions(self.energy), self.energy.domain.site),
+                **self.commits.actions(),
+            },
         )
 
     async def _configure(self, documents: Sequence[bytes]) -> None:
@@ -260,7 +270,7 @@ class Daemon:
 
     async def _drain(self) -> None:
         """No new sessions; the others get what they asked for, within the time that is set for it."""
-        self.listeners.stop()
+        await self.listeners.stop()
         self.subscriptions.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.drain_seconds
@@ -333,6 +343,7 @@ class Daemon:
                 "version": __version__,
                 "started": self._started,
                 "schema-content-id": self.schema.content_id,
+                "commits": self.commits.state(),
                 "subscriptions": {"periodic-only": self.subscriptions.publisher.observable.periodic_only},
                 "statistics": {
                     "journal-length": storage.journal_length,

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from eman_netconf.datastore import history
 from eman_netconf.datastore.commit import roll_back_due
 from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.storage import Storage
+from eman_netconf.errors import ErrorTag, RpcError
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,15 @@ class DiskJournal:
 
     async def checkpoint(self, content: bytes, wall: float) -> None:
         await self._finished(partial(self.storage.checkpoint, content, wall))
+
+    async def read(self, first: int, last: int) -> list[bytes]:
+        """The records of the commits from ``first`` to ``last``, as many as there are. Raises RpcError."""
+        try:
+            call = partial(history.read, self.storage.directory, first, last)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except OSError as error:
+            text = f"The history cannot be read ({error.strerror or error}); repair the disk."
+            raise RpcError(ErrorTag.OPERATION_FAILED, text) from None
 
     async def _finished(self, call: Callable[[], None]) -> None:
         """Wait for the disk whatever happens meanwhile; a cancellation is passed on afterwards."""
