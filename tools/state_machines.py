@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from eman_netconf.datastore import confirmed
 from eman_netconf.energy import requests
 from eman_netconf.energy.values import LinkState, RequestState
 from eman_netconf.messages import session
@@ -50,6 +51,13 @@ MACHINES = (
         "The command line's own client.",
         session.TABLES[session.Role.CLIENT],
         session.State.GREETING,
+    ),
+    Machine(
+        "A confirmed commit",
+        "src/eman_netconf/datastore/confirmed.py",
+        "Cancel and timeout roll back. A restart does so by itself: the journal says what was not confirmed.",
+        confirmed.TABLE,
+        confirmed.State.IDLE,
     ),
     Machine(
         "The way to a backend",

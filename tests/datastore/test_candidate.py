@@ -1,0 +1,147 @@
+"""The candidate below the operations: its cost, and what becomes of its changes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from eman_netconf.datastore.candidate import discard, edit_candidate, validate_candidate
+from eman_netconf.datastore.commit import commit, commit_candidate, paced
+from eman_netconf.datastore.confirmed import Ask
+from eman_netconf.datastore.datastores import Author, Datastore, Datastores
+from eman_netconf.datastore.edit import apply_edit
+from eman_netconf.datastore.storage import Storage
+from eman_netconf.errors import RpcErrors
+from eman_netconf.yang.diff import Change, diff, touch
+from eman_netconf.yang.schema import Schema
+from tests.datastore.toy import Disk, config, plain, tree
+
+AUTHOR = Author("u", 1, 0.0)
+
+
+async def edit(made: Datastores, body: str, **options: bool) -> None:
+    await edit_candidate(
+        made, lambda root: apply_edit(root, config(body), made.schema), AUTHOR, lambda _change: None, **options
+    )
+
+
+async def take(made: Datastores, *, confirmed: bool = False) -> None:
+    await commit_candidate(made, AUTHOR, lambda _change: None, Ask(1, confirmed), 0.0)
+
+
+def datastores(directory: Path, schema: Schema, body: str = "") -> Datastores:
+    storage = Storage(directory, schema)
+    storage.recover(lambda _root: [], 0.0)
+    return Datastores(schema, tree(schema, body), 0, journal=Disk(storage), writer=asyncio.Lock())
+
+
+async def calls(work: Awaitable[None]) -> int:
+    """How many Python functions are called until the work is done."""
+    count = 0
+
+    def called(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(called)
+    try:
+        await work
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+async def test_the_cost_of_one_leaf_is_flat(tmp_path: Path, toy: Schema) -> None:
+    """One leaf edited, tested, validated, committed and committed on trial costs the same among 10 and 2,000 items."""
+
+    async def round_trip(made: Datastores, value: int) -> None:
+        one = f"<shelf><item><id>5</id><value>{value}</value></item></shelf>"
+        await edit(made, one)
+        await edit(made, one.replace(str(value), str(value + 1)), checked=True)
+        await paced(validate_candidate(made), made.breathe)
+        await take(made)
+        await edit(made, one)
+        await take(made, confirmed=True)
+        await take(made)
+        await edit(made, one.replace(str(value), "7"))
+        await discard(made, 1)
+
+    counts = []
+    for number in (10, 2_000):
+        items = "".join(f"<item><id>{id_}</id></item>" for id_ in range(number))
+        made = datastores(tmp_path / str(number), toy, f"<shelf>{items}</shelf>")
+        await round_trip(made, 1)  # what is compiled once
+        counts.append(await calls(round_trip(made, 3)))
+        assert made.generation == 4
+    assert counts[0] == counts[1]
+
+
+async def test_changes_of_running_do_not_confuse_the_commit(tmp_path: Path, toy: Schema) -> None:
+    """However running moved since the candidate was changed, a commit makes running exactly the candidate."""
+    made = datastores(tmp_path, toy, "<shelf><item><id>a</id></item><item><id>b</id></item></shelf><motto>m</motto>")
+    await edit(made, "<shelf><item><id>c</id></item></shelf>")
+    for body in (
+        "<shelf><item nc:operation='remove'><id>a</id></item></shelf>",
+        "<shelf><item><id>b</id><value>5</value></item><item><id>d</id></item></shelf>",
+        "<motto nc:operation='remove'/>",
+    ):
+        await commit(
+            made,
+            lambda root, body=body: apply_edit(root, config(body), toy),  # type: ignore[misc]  # bound in the loop
+            AUTHOR,
+            lambda _change: None,
+        )
+    wanted = plain(made.tree(Datastore.CANDIDATE))
+    await take(made)
+    assert plain(made.running) == wanted
+    assert "<id>a</id>" in wanted
+    assert "<id>d</id>" not in wanted
+    assert not made.modified()
+
+
+async def test_an_undone_change_is_none(tmp_path: Path, toy: Schema) -> None:
+    """A candidate whose changes have come to nothing counts as unmodified."""
+    made = datastores(tmp_path, toy, "<motto>m</motto>")
+    await edit(made, "<motto>n</motto>")
+    assert made.modified()
+    await edit(made, "<motto>m</motto>")
+    assert not made.modified()
+
+
+async def test_a_refused_edit_leaves_the_candidate(tmp_path: Path, toy: Schema) -> None:
+    """Refused by access control or by a fault of its own, an edit leaves the candidate with its earlier changes."""
+    made = datastores(tmp_path, toy)
+    await edit(made, "<motto>m</motto>")
+
+    def deny(_change: Change) -> None:
+        raise PermissionError
+
+    with pytest.raises(PermissionError):
+        await edit_candidate(made, lambda root: apply_edit(root, config("<motto>n</motto>"), toy), AUTHOR, deny)
+    with pytest.raises(RpcErrors):
+        await edit(made, "<motto><x/></motto>")
+    assert plain(made.tree(Datastore.CANDIDATE)) == "<motto>m</motto>"
+
+
+def test_touched_steps_find_every_difference(toy: Schema) -> None:
+    """The steps of two changes one after the other, put together, lead to all that differs in the end."""
+    first = tree(toy, "<shelf><item><id>a</id></item><item><id>b</id></item></shelf><motto>m</motto>")
+    second = apply_edit(first, config("<shelf><item><id>a</id><value>5</value></item></shelf>"), toy).root
+    third = apply_edit(
+        second,
+        config("<shelf><item><id>a</id><value>6</value></item><item nc:operation='remove'><id>b</id></item></shelf>"),
+        toy,
+    ).root
+    for middle in (second, tree(toy, "")):
+        touched: dict[Any, Any] = {}
+        for before, after in ((first, middle), (middle, third)):
+            change = diff(before, after)
+            assert change is not None
+            touch(touched, change)
+        assert diff(first, third, touched) == diff(first, third)
