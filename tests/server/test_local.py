@@ -40,9 +40,10 @@ async def local(wire: Wire) -> AsyncIterator[LocalServer]:
 @pytest.fixture
 async def path(local: LocalServer, tmp_path: Path) -> AsyncIterator[Path]:
     """Where the server listens."""
-    listening = await local.listen(tmp_path / "socket", 0o600)
+    close = local.listen(tmp_path / "socket", 0o600)
     yield tmp_path / "socket"
-    listening.close()
+    await close()
+    assert not (tmp_path / "socket").exists()
 
 
 async def test_the_kernel_tells_who_it_is(wire: Wire, path: Path) -> None:
@@ -65,9 +66,9 @@ def test_groups_are_those_of_the_system() -> None:
 @pytest.mark.parametrize("mode", [0o600, 0o660])
 async def test_mode(local: LocalServer, tmp_path: Path, mode: int) -> None:
     """Only those may connect whom the mode of the socket lets write, from its first moment."""
-    listening = await local.listen(tmp_path / "socket", mode)
+    close = local.listen(tmp_path / "socket", mode)
     assert stat.S_IMODE((tmp_path / "socket").stat().st_mode) == mode
-    listening.close()
+    await close()
 
 
 async def test_a_socket_left_behind(local: LocalServer, tmp_path: Path) -> None:
@@ -76,14 +77,14 @@ async def test_a_socket_left_behind(local: LocalServer, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(left))
     file.write_text("precious")
-    (await local.listen(left, 0o600)).close()
+    await local.listen(left, 0o600)()
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(taken))
         other.listen()
         with pytest.raises(OSError, match="Another server"):
-            await local.listen(taken, 0o600)
+            local.listen(taken, 0o600)
     with pytest.raises(OSError, match="something else"):
-        await local.listen(file, 0o600)
+        local.listen(file, 0o600)
     assert file.read_text() == "precious"
 
 

@@ -67,7 +67,7 @@ class Site:
     async def alone(self) -> None:
         """Wait until the server has no connection."""
         async with asyncio.timeout(PATIENCE):
-            while self.tls.connections.open:
+            while self.tls.connections.open or self.tls.connections.arriving:
                 self.tls.connections._changed.clear()
                 await self.tls.connections._changed.wait()
 
@@ -85,11 +85,11 @@ async def site(wire: Wire, tmp_path: Path) -> AsyncIterator[Site]:
     rules: list[Rule] = []
     tls = TlsServer(wire.sessions, lambda: wire.limits, lambda: tuple(rules))
     tls.credentials = load_credentials(files(tmp_path, root))
-    listening = await tls.listen("127.0.0.1", 0)
-    site = Site(tmp_path, root, wire, tls, rules, listening.sockets[0].getsockname()[1])
+    port, close = tls.listen("127.0.0.1", 0)
+    site = Site(tmp_path, root, wire, tls, rules, port)
     rules.append(rule(root, MapType.COMMON_NAME))
     yield site
-    listening.close()
+    await close()
     wire.gate.set()
     await wire.sessions.drain(5.0)
     await tls.connections.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -13,8 +15,19 @@ from eman_netconf.server import audit
 from eman_netconf.server.config import Limits
 from eman_netconf.server.sessions import READ_AHEAD, Full, LiveSession, Sessions
 
+log = logging.getLogger(__name__)
+
 #: Seconds a closing connection may take to carry what was written.
 LINGER: Final = 10.0
+
+# Seconds until it is tried again to accept a connection.
+_PAUSE = 0.1
+
+#: Where clients on this machine come from, in the list of sessions.
+LOCAL_HOST: Final = "localhost"
+
+#: Ends a listener.
+Close = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +35,6 @@ class Caller:
     """Who is at the other end, as the transport knows it."""
 
     user: str
-    source_host: str
     how: str  # by what he is known, for the audit log
     groups: frozenset[str] = frozenset()
 
@@ -44,31 +56,85 @@ def keep_alive(connected: Any, seconds: float = KEEPALIVE) -> None:
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVES)
 
 
-#: Finds out who is at the other end, and gives the transport to go on with. Raises Refused.
-Admit = Callable[[asyncio.Transport, asyncio.Protocol], Awaitable[tuple[asyncio.Transport, Caller]]]
+def host_of(connected: socket.socket) -> str:
+    """The address of the other end."""
+    try:
+        peer = connected.getpeername()
+    except OSError:  # it is gone already
+        return "unknown"
+    return str(peer[0]) if isinstance(peer, tuple) else LOCAL_HOST
+
+
+#: Finds out who is at the other end. Raises Refused.
+Admit = Callable[[asyncio.Transport], Awaitable[Caller]]
+
+
+def _no_tls() -> None:
+    return None
 
 
 class Connections:
-    """All connections of one transport. ``name`` is that in RFC 6022's list of sessions."""
+    """All connections of one transport. ``name`` is that in RFC 6022's list of sessions.
 
-    def __init__(self, name: str, sessions: Sessions, limits: Callable[[], Limits], admit: Admit) -> None:
+    ``context`` gives what TLS is spoken with, None where it is not; it is asked for each connection. Connections are
+    accepted here and not by the loop, because that would speak TLS with what was given when the listener was made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sessions: Sessions,
+        limits: Callable[[], Limits],
+        admit: Admit,
+        context: Callable[[], ssl.SSLContext | None] = _no_tls,
+    ) -> None:
         self.name = name
         self.sessions = sessions
         self.limits = limits
         self.admit = admit
         self.open: set[Connection] = set()
-        self._changed = asyncio.Event()  # a connection is gone
+        self.arriving: set[asyncio.Task[Connection | None]] = set()  # in the handshake of TLS
+        self._context = context
+        self._changed = asyncio.Event()  # a connection is gone, or has arrived
 
-    def protocol(self) -> Connection:
-        """What answers on one accepted connection."""
-        return Connection(self)
+    def listen(self, listening: socket.socket) -> Close:
+        """Accept connections at a socket, which is closed with what is returned."""
+        accepting = asyncio.create_task(self._accept(listening), name=f"accept {self.name}")
+
+        async def close() -> None:
+            accepting.cancel()
+            await asyncio.wait({accepting})
+            listening.close()
+
+        return close
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connected, _ = await loop.sock_accept(listening)
+            except OSError as error:  # too many open files, or memory
+                log.error("no connection can be accepted: %s", error.strerror or error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            if len(self.open) + len(self.arriving) >= self.limits().sessions:
+                connected.close()
+            else:
+                self._arrive(connected)
 
     async def serve(self, connected: socket.socket) -> bool:
         """Answer on a connection that this server made, until it is over; True when it had a session.
 
-        Whoever cancels this leaves the connection open once it has a session. Raises OSError.
+        Whoever cancels this leaves the connection open once it has a session.
         """
-        _, connection = await asyncio.get_running_loop().create_connection(self.protocol, sock=connected)
+        arriving = self._arrive(connected)
+        try:
+            connection = await arriving
+        except asyncio.CancelledError:
+            arriving.cancel()
+            raise
+        if connection is None:
+            return False
         try:
             await connection.over.wait()
         except asyncio.CancelledError:
@@ -76,6 +142,34 @@ class Connections:
                 connection.abort()
             raise
         return connection.served
+
+    def _arrive(self, connected: socket.socket) -> asyncio.Task[Connection | None]:
+        arriving = asyncio.create_task(self._shake_hands(connected), name=f"arrive {self.name}")
+        self.arriving.add(arriving)
+        arriving.add_done_callback(self._arrived)
+        return arriving
+
+    def _arrived(self, arriving: asyncio.Task[Connection | None]) -> None:
+        self.arriving.discard(arriving)
+        self._changed.set()
+
+    async def _shake_hands(self, connected: socket.socket) -> Connection | None:
+        """A connection that can be read and written; None when it did not come to that."""
+        connected.setblocking(False)
+        context = self._context()
+        times = {"ssl_handshake_timeout": self.limits().login_seconds, "ssl_shutdown_timeout": LINGER}
+        address = host_of(connected)
+        try:
+            _, connection = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self, address), connected, ssl=context, **(times if context else {})
+            )
+        except ssl.SSLError as error:
+            audit.refused(None, address, self.name, f"TLS: {error.reason or error}")
+        except OSError as error:
+            audit.refused(None, address, self.name, f"it went without saying who it is ({error})")
+        else:
+            return connection
+        return None
 
     def gone(self, connection: Connection) -> None:
         """Called by a connection at its end."""
@@ -92,9 +186,11 @@ class Connections:
 
     async def close(self) -> None:
         """Cut every connection."""
+        for arriving in self.arriving:
+            arriving.cancel()
         for connection in list(self.open):
             connection.abort()
-        while self.open:
+        while self.open or self.arriving:
             self._changed.clear()
             await self._changed.wait()
 
@@ -102,10 +198,11 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One connection: admission, then the events of its session in one direction and its bytes in the other."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, address: str) -> None:
         self.served = False  # it has had a session
         self.over = asyncio.Event()
         self._connections = connections
+        self._address = address
         self._transport: asyncio.Transport
         self._session: LiveSession | None = None
         self._admission: asyncio.Task[None] | None = None
@@ -115,46 +212,30 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        full = len(self._connections.open) >= self._connections.limits().sessions
         self._connections.open.add(self)
-        if full:
-            self._transport.abort()
-            return
-        self._transport.pause_reading()
         self._admission = asyncio.get_running_loop().create_task(self._admit())
 
     async def _admit(self) -> None:
         """Find out who it is and open a session; cut the connection otherwise."""
         connections, user = self._connections, None
-        peer = self._transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else "localhost"
         try:
             async with asyncio.timeout(connections.limits().login_seconds):
-                self._transport, caller = await connections.admit(self._transport, self)
+                caller = await connections.admit(self._transport)
             user = caller.user
-            audit.login(user, caller.source_host, connections.name, caller.how)
+            audit.login(user, self._address, connections.name, caller.how)
             session = connections.sessions.open(
-                self,
-                user=user,
-                source_host=caller.source_host,
-                transport=connections.name,
-                groups=caller.groups,
+                self, user=user, source_host=self._address, transport=connections.name, groups=caller.groups
             )
         except (Refused, Full) as refusal:
-            audit.refused(user, address, connections.name, str(refusal))
+            audit.refused(user, self._address, connections.name, str(refusal))
             self._transport.abort()
-        except TimeoutError:
-            audit.refused(user, address, connections.name, "it took too long to say who it is")
-            self._transport.abort()
-        except OSError as error:
-            audit.refused(user, address, connections.name, f"it went without saying who it is ({error})")
+        except OSError as error:  # a timeout among them
+            audit.refused(user, self._address, connections.name, f"nobody can tell who it is ({error})")
             self._transport.abort()
         else:
             self._begin(session)
         finally:
             self._admission = None
-            if self._transport.is_closing() and self._session is None:
-                self._over()
 
     def _begin(self, session: LiveSession) -> None:
         if self.over.is_set():  # it went while it was admitted
@@ -168,7 +249,7 @@ class Connection(asyncio.Protocol):
             session.received(early)
         if self._ended:
             session.ended()
-        else:
+        elif not self._transport.is_reading():
             self._transport.resume_reading()
 
     # --- from the client
@@ -176,10 +257,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
             self._session.received(data)
-        elif len(self._early) + len(data) > READ_AHEAD:
-            self._transport.abort()
         else:
             self._early += data
+            if len(self._early) > READ_AHEAD:
+                self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         self._ended = True

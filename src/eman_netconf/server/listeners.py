@@ -13,6 +13,7 @@ from pathlib import Path
 from eman_netconf.server.callhome import CallHomes
 from eman_netconf.server.certificates import Credentials, Rule, load_credentials
 from eman_netconf.server.config import Bootstrap, CallHome, Limits, Listen, Transport
+from eman_netconf.server.connections import Close
 from eman_netconf.server.local import LocalServer
 from eman_netconf.server.sessions import Sessions
 from eman_netconf.server.ssh import Authorities, SshServer, load_authorities, load_host_key
@@ -23,7 +24,7 @@ from eman_netconf.server.users import Users
 @dataclass(frozen=True, slots=True)
 class _Place:
     port: int
-    close: Callable[[], None]
+    close: Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,14 @@ class Listeners:
             for old, place in self._places.items()
             if old in gone and any(_collide(replace(old, port=place.port), listen) for listen in new)
         }
-        self._stop_at(in_the_way)
+        await self._stop_at(in_the_way)
         try:
             await self._listen(new)
         except OSError:
             for old, place in in_the_way.items():
                 self._places[old] = await self._open(old, place.port)
             raise
-        self._stop_at(gone)
+        await self._stop_at(gone)
 
     async def _listen(self, wanted: Iterable[Listen]) -> None:
         """Listen there too; at all of them or, when one fails, at none. Raises OSError."""
@@ -115,7 +116,7 @@ class Listeners:
                 opened[listen] = await self._open(listen, listen.port)
             except OSError as error:
                 for place in opened.values():
-                    place.close()
+                    await place.close()
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 raise OSError(f"cannot listen on {listen}: {reason}") from None
         self._places |= opened
@@ -124,24 +125,26 @@ class Listeners:
         match listen.transport:
             case Transport.SSH:
                 bound = await self.ssh.listen(listen.address, port)
-                return _Place(bound, partial(self.ssh.stop_listening, bound, listen.address))
+                return _Place(bound, partial(self._stop_ssh, bound, listen.address))
             case Transport.TLS:
-                server = await self.tls.listen(listen.address, port)
-                return _Place(server.sockets[0].getsockname()[1], server.close)
+                return _Place(*self.tls.listen(listen.address, port))
             case Transport.UNIX:
-                return _Place(0, partial(_close_socket, await self.local.listen(listen.path, listen.mode), listen.path))
+                return _Place(0, self.local.listen(listen.path, listen.mode))
 
-    def _stop_at(self, gone: Iterable[Listen]) -> None:
+    async def _stop_ssh(self, port: int, address: str) -> None:
+        self.ssh.stop_listening(port, address)
+
+    async def _stop_at(self, gone: Iterable[Listen]) -> None:
         for listen in list(gone):
             if listen in self._places:
-                self._places.pop(listen).close()
+                await self._places.pop(listen).close()
 
     # --- the end
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Take no more connections and make none; those that are open stay."""
         self._call_homes.stop()
-        self._stop_at(self._places)
+        await self._stop_at(self._places)
 
     async def finish(self, seconds: float) -> None:
         """Wait until what was written to all sessions is out, for so long at most."""
@@ -151,7 +154,7 @@ class Listeners:
 
     async def close(self) -> None:
         """Stop, and cut every connection; sessions are drained before."""
-        self.stop()
+        await self.stop()
         await asyncio.gather(self.ssh.close(), self.tls.connections.close(), self.local.connections.close())
 
 
@@ -160,8 +163,3 @@ def _collide(old: Listen, new: Listen) -> bool:
     if Transport.UNIX in {old.transport, new.transport}:
         return old.path == new.path and old.transport is new.transport
     return old.port == new.port
-
-
-def _close_socket(server: asyncio.Server, path: Path) -> None:
-    server.close()
-    path.unlink(missing_ok=True)

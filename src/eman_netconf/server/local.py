@@ -11,14 +11,10 @@ import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from eman_netconf.server.config import Limits
-from eman_netconf.server.connections import Caller, Connections, Refused
+from eman_netconf.server.connections import Caller, Close, Connections, Refused
 from eman_netconf.server.sessions import Sessions
-
-#: Where a session from this machine comes from, in the list of sessions.
-HOST: Final = "localhost"
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): process, user, group
 
@@ -29,7 +25,7 @@ class LocalServer:
     def __init__(self, sessions: Sessions, limits: Callable[[], Limits]) -> None:
         self.connections = Connections("eman-server:netconf-local", sessions, limits, self._admit)
 
-    async def listen(self, path: Path, mode: int) -> asyncio.Server:
+    def listen(self, path: Path, mode: int) -> Close:
         """Accept connections at a path, for those whom ``mode`` lets write there.
 
         A socket that was left by a server that is gone is replaced. Raises OSError.
@@ -43,23 +39,26 @@ class LocalServer:
                 listening.bind(os.fspath(path))
             finally:
                 os.umask(before)
-            return await asyncio.get_running_loop().create_unix_server(
-                self.connections.protocol, sock=listening, backlog=128
-            )
+            listening.listen(128)
         except BaseException:
             listening.close()
             raise
+        close = self.connections.listen(listening)
 
-    async def _admit(
-        self, transport: asyncio.Transport, protocol: asyncio.Protocol
-    ) -> tuple[asyncio.Transport, Caller]:
+        async def close_and_remove() -> None:
+            await close()
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - a name in a local folder
+
+        return close_and_remove
+
+    async def _admit(self, transport: asyncio.Transport) -> Caller:
         peer = transport.get_extra_info("socket")
         process, user, group = _CREDENTIALS.unpack(
             peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
         # where users are looked up may be a server far away
         name, groups = await asyncio.to_thread(identify, user, group)
-        return transport, Caller(name, HOST, f"user id {user} of process {process}", groups)
+        return Caller(name, f"user id {user} of process {process}", groups)
 
 
 def identify(user: int, group: int) -> tuple[str, frozenset[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from cryptography import x509
 
 from eman_netconf.server.certificates import Credentials, Rule, name_of, peer_chain
 from eman_netconf.server.config import Limits
-from eman_netconf.server.connections import LINGER, Caller, Connections, Refused, keep_alive
+from eman_netconf.server.connections import Caller, Close, Connections, Refused, keep_alive
 from eman_netconf.server.sessions import Sessions
 
 
@@ -19,45 +20,32 @@ class TlsServer:
 
     def __init__(self, sessions: Sessions, limits: Callable[[], Limits], rules: Callable[[], tuple[Rule, ...]]) -> None:
         self.credentials: Credentials | None = None
-        self.connections = Connections("netconf-tls", sessions, limits, self._admit)
-        self._limits = limits
+        self.connections = Connections("netconf-tls", sessions, limits, self._admit, self._context)
         self._rules = rules
 
-    async def listen(self, address: str, port: int) -> asyncio.Server:
-        """Accept connections at an IPv4 or IPv6 address; 0 lets the system choose the port. Raises OSError."""
-        server = await asyncio.get_running_loop().create_server(self.connections.protocol, address, port, backlog=1024)
-        for listening in server.sockets:
-            keep_alive(listening)
-        return server
+    def listen(self, address: str, port: int) -> tuple[int, Close]:
+        """Accept connections at an IPv4 or IPv6 address; 0 lets the system choose. The port. Raises OSError."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.create_server((address, port), family=family, backlog=1024)
+        listening.setblocking(False)
+        keep_alive(listening)
+        return listening.getsockname()[1], self.connections.listen(listening)
 
-    async def _admit(
-        self, transport: asyncio.Transport, protocol: asyncio.Protocol
-    ) -> tuple[asyncio.Transport, Caller]:
-        """The handshake, and the name that the client's certificate stands for."""
-        credentials = self.credentials
-        if credentials is None:
-            raise Refused("there is no certificate of this server")
-        address = str(transport.get_extra_info("peername")[0])
+    def _context(self) -> ssl.SSLContext | None:
+        assert self.credentials is not None, "nobody listens without"
+        return self.credentials.context
+
+    async def _admit(self, transport: asyncio.Transport) -> Caller:
+        """The name that the client's certificate stands for."""
+        assert self.credentials is not None
         try:
-            secured = await asyncio.get_running_loop().start_tls(
-                transport,
-                protocol,
-                credentials.context,
-                server_side=True,
-                ssl_handshake_timeout=self._limits().login_seconds,
-                ssl_shutdown_timeout=LINGER,
-            )
-        except ssl.SSLError as error:
-            raise Refused(f"TLS: {error.reason or error}") from None
-        assert secured is not None
-        try:
-            chain = peer_chain(secured.get_extra_info("ssl_object"), credentials.authorities)
+            chain = peer_chain(transport.get_extra_info("ssl_object"), self.credentials.authorities)
         except ValueError as error:
             raise Refused(f"its certificate cannot be read: {error}") from None
         name = name_of(chain, self._rules())
         if name is None:
             raise Refused(f"no cert-to-name rule gives a name for {_told(chain[0])}")
-        return secured, Caller(name, address, f"certificate {_told(chain[0])}")
+        return Caller(name, f"certificate {_told(chain[0])}")
 
 
 def _told(certificate: x509.Certificate) -> str:
