@@ -3,7 +3,8 @@
     python -m bench.serve FOLDER ENTITIES PUBLIC-KEY POLL-INTERVAL
 
 prints ``ready HOST PORT`` when it answers and ``settled`` when all backends were read once. The line ``read``
-on stdin has all of them read again, told by another ``settled``; the end of stdin stops the server.
+on stdin has all of them read again, told by another ``settled``; so does ``notify COUNT``, which lets so many power
+states change, no faster than all who subscribed read it. The end of stdin stops the server.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from eman_netconf.server.administrator import credentials
 from eman_netconf.server.config import Bootstrap, Limits, Listen
 from eman_netconf.server.daemon import Daemon, load_schema
 from eman_netconf.server.plugins import Installed
+
+_BATCH = 50  # events that happen together
+_AHEAD = 256 * 1024  # bytes that wait for a session before the next ones happen
 
 
 async def main(folder: Path, entities: int, key: tuple[str, str], poll_interval: int) -> None:
@@ -56,7 +60,19 @@ async def main(folder: Path, entities: int, key: tuple[str, str], poll_interval:
                 for box in range(site.boxes(entities)):
                     daemon.energy.poller.read_soon(site.box_id(box))
                 await settle(wanted)
+            elif line.startswith(b"notify "):
+                await notify(int(line.split()[1]))
+                print("settled", flush=True)
         daemon.stop()
+
+    async def notify(count: int) -> None:
+        for start in range(0, count, _BATCH):
+            daemon.energy.perform(
+                site.changed(daemon.schema, number) for number in range(start, min(count, start + _BATCH))
+            )
+            await asyncio.sleep(0)
+            while any(live.unread > _AHEAD for live in daemon.sessions.live()):  # noqa: ASYNC110 - a session tells nobody
+                await asyncio.sleep(0)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(daemon.run(ready))

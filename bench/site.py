@@ -22,7 +22,10 @@ from eman_netconf.backend import (
     StateInfo,
     StateSetInfo,
 )
+from eman_netconf.energy.effects import Notify
 from eman_netconf.errors import BASE_NS
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import make_inner
 
 ENTITY_NS = "urn:eman:yang:eman-entity"
 GROUP_NS = "urn:eman:yang:eman-group"
@@ -177,6 +180,20 @@ class Passes:
         if self.count < count:
             self._enough.clear()
             await self._enough.wait()
+
+
+def changed(schema: Schema, number: int) -> Notify:
+    """The power state of an entity changes."""
+    node = schema.notifications["urn:eman:yang:eman-power-state", "power-state-changed"]
+    leaves = {
+        "entity": entity_id(number % 100),
+        "entity-uuid": f"6ba7b810-9dad-11d1-80b4-{number % 100:012x}",
+        "time": "2026-11-21T12:00:00.250Z",
+        "set": "ieee1621",
+        "from": f"eman-power-state-set:ieee1621-{'off' if number % 2 else 'on'}",
+        "to": f"eman-power-state-set:ieee1621-{'on' if number % 2 else 'off'}",
+    }
+    return Notify(make_inner(node, leaves), leaves["entity"])
 
 
 def plugin(entities: int, passes: Passes) -> Plugin:

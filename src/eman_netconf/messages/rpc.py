@@ -268,10 +268,12 @@ def rpc_bytes(message_id: str, operation: bytes) -> bytes:
     return b"%b%b</rpc>" % (opening.encode(), operation)
 
 
+_NOTIFICATION: Final = f'<notification xmlns="{NOTIFICATION_NS}"><eventTime>%b</eventTime>%b</notification>'.encode()
+
+
 def notification_bytes(event_time: str, content: bytes) -> bytes:
-    """A notification (RFC 5277 section 4) around ``content``, which is namespace-complete XML."""
-    opening = f'<notification xmlns="{NOTIFICATION_NS}"><eventTime>{escape(event_time)}</eventTime>'
-    return b"%b%b</notification>" % (opening.encode(), content)
+    """A notification (RFC 5277 section 4) at a date-and-time around ``content``, which is namespace-complete XML."""
+    return _NOTIFICATION % (event_time.encode(), content)
 
 
 REPLY_END: Final = b"</rpc-reply>"

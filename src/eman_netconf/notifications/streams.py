@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 from eman_netconf.messages.rpc import notification_bytes
@@ -100,4 +101,10 @@ class Streams:
 
 def event_time(wall: float) -> str:
     """An instant as date-and-time in UTC with microseconds, so that a replay can begin exactly there."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second, micro = divmod(round(wall * 1_000_000), 1_000_000)
+    return f"{_whole_second(second)}.{micro:06d}Z"
+
+
+@lru_cache(16)  # many events happen in one second
+def _whole_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

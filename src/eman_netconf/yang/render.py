@@ -7,6 +7,7 @@ Explicit values only: defaults are for the operations that want them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from operator import attrgetter
 
 from eman_netconf.yang.schema import Kind, SchemaNode
@@ -86,6 +87,7 @@ def _replacement(found: re.Match[str]) -> str:
     return _NAMED.get(found.group(), "\ufffd")
 
 
+@lru_cache(4096)  # nearly all of them are identities, of which there are few
 def _prefixed_leaf(schema: SchemaNode, value: str) -> bytes:
     assert schema.type is not None
     text, declarations = schema.type.xml(value)
