@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eman_netconf.errors import ErrorTag, RpcError, RpcErrors
+from eman_netconf.errors import ErrorPath, ErrorTag, RpcError, RpcErrors
 from eman_netconf.nacm.judge import MOST_DENIALS, Nacm
 from eman_netconf.yang.diff import diff
 from eman_netconf.yang.schema import Schema
-from eman_netconf.yang.tree import Inner, Step
+from eman_netconf.yang.tree import Inner, Step, path_text
 from tests.nacm.reference import permitted, rules, touched, trees
 from tests.nacm.writing import deny, judge, judge_by, nacm, permit, rule_list, session, tree
 
@@ -154,8 +154,29 @@ def test_a_denial_tells_nothing_of_what_is_hidden(plant: Schema) -> None:
     rules_ = [deny("*", path=f"{ROOM}[plant:floor='1']"), permit("*", path="/")]
     hidden = site(plant, room=[room(1), room(2), {"floor": 2, "number": 1}])
     assert denied(judge(plant, *rules_), hidden, tree(plant, {})) == [
-        ("User ann may not delete something below site that this user cannot read", "/p:site")
+        ("User ann may not change something below site that this user cannot read", "/p:site")
     ]
+
+
+def test_errors_are_veiled_where_nothing_may_be_known(plant: Schema) -> None:
+    """An error about a node that may be neither read nor written says what a denial there says, and says it once."""
+
+    def told(by: Nacm, *errors: RpcError, user: str = "ann") -> list[tuple[str, str]]:
+        return [(error.message.split("; ")[0], str(error.path)) for error in by.veiled(session(user), errors)]
+
+    site_, room_ = plant.find("/plant:site"), plant.find("/plant:site/room")
+    entries = [path_text((Step(site_), Step(room_, (floor, "1")))) for floor in ("1", "2")]
+    exists = [RpcError(ErrorTag.DATA_EXISTS, "It exists.", path=path) for path in entries]
+    hidden = deny("read", path=f"{ROOM}[plant:floor='1']")
+    concealed = ("User ann may not change something below site that this user cannot read", "/p:site")
+    whole = ("It exists.", str(entries[1]))
+    by = judge(plant, hidden)
+    assert told(by, exists[0], exists[0], exists[1]) == [concealed, whole]
+    assert told(by, *exists, user="root") == [("It exists.", str(entries[0])), whole]
+    assert denied(by, tree(plant, {}), site(plant, room=[room()])) == [concealed]
+    assert told(judge(plant, hidden, permit("delete", path=ROOM)), exists[0]) == [("It exists.", str(entries[0]))]
+    other = RpcError(ErrorTag.BAD_ELEMENT, "No.", path=ErrorPath("/p:sweep/p:hard", {"p": "urn:plant"}))
+    assert told(by, other, RpcError(ErrorTag.IN_USE, "Later.")) == [("No.", "/p:sweep/p:hard"), ("Later.", "None")]
 
 
 def test_rules_about_instances_bind_changes(plant: Schema) -> None:

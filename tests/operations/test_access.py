@@ -103,6 +103,24 @@ async def test_what_may_not_be_called_tells_nothing_of_what_there_is(tmp_path: P
         assert told[0][0] == "access-denied"
 
 
+async def test_an_edit_tells_nothing_of_what_is_hidden(tmp_path: Path, schema: Schema) -> None:
+    """Creating what exists and what does not are denied in the same words where neither may be seen."""
+    async with bench(tmp_path, schema) as server:
+        admin, monitor = await server.peer(), await server.peer("monitor")
+        assert (await admin.rpc(edit(SECRETS))).ok
+        told = []
+        for leaf in ("enable-nacm", "read-default"):  # the one is there, the other is not
+            value = "true" if leaf == "enable-nacm" else "permit"
+            content = (
+                '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm">'
+                f'<{leaf} nc:operation="create">{value}</{leaf}></nacm>'
+            )
+            refused = error(await monitor.rpc(edit(content)))
+            told.append((refused.tag, refused.message, refused.path, refused.app_tag, tuple(refused.info)))
+        assert told[0] == told[1]
+        assert told[0][0] == "access-denied"
+
+
 async def test_what_goes_because_its_when_is_false_needs_no_rule(site: Bench) -> None:
     """Who may delete a node may do so though others go with it that only he who deletes them needs leave for."""
     toy = 'xmlns="urn:toy" xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0"'

@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from eman_netconf.errors import BASE_NS, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.nacm import rules as configured
+from eman_netconf.nacm.paths import PathFault, read_path
 from eman_netconf.nacm.rules import About, Access, Policy, Rule, RuleList, read_policy, rules_for
 from eman_netconf.nacm.scopes import Ground, Scope, sensitive, top
 from eman_netconf.nacm.view import seen
@@ -16,7 +17,7 @@ from eman_netconf.nacm.writes import Denied, Scopes, denials
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Late, ListNode, Path, Step, make_inner, path_text
-from eman_netconf.yang.types import LeafrefType
+from eman_netconf.yang.types import LeafrefType, TypeFault
 
 #: Denials of one change that are told, each with its path; the first of them is reason enough.
 MOST_DENIALS = 20
@@ -70,6 +71,16 @@ class Rights:
         """Whether every instance on a path may be read."""
         return all(scope.visible for scope in _walk(self.scope(Access.READ), path))
 
+    def shown(self, path: Path) -> Path:
+        """As much of a path as may be read."""
+        scopes = _walk(self.scope(Access.READ), path)
+        return path[: sum(1 for _ in takewhile(lambda scope: scope.visible, scopes))]
+
+    def writes(self, path: Path) -> bool:
+        """Whether the last node of a path may be changed in any way."""
+        ways = (Access.CREATE, Access.UPDATE, Access.DELETE)
+        return any(scope.permitted for way in ways for *_, scope in [_walk(self.scope(way), path)])
+
     def acts(self, path: Path, action: SchemaNode) -> bool:
         """Whether an action may be called on the last node of a path (sections 3.1.3 and 3.4.5)."""
         if not self.reads(path):
@@ -94,6 +105,9 @@ class Nacm:
         self._recovery = recovery
         self._running = running
         self._node = schema.root.child(configured.CONTAINER)
+        path_type = self._node.child("rule-list").child("rule").child("path").type
+        assert path_type is not None
+        self._path_type = path_type
         self._source: Data | None = None
         self._compile(None)
 
@@ -153,6 +167,39 @@ class Nacm:
         if found:
             self.denied_writes += 1
             raise RpcErrors(_denied(session, found, rights))
+
+    def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
+        """The errors of a request without what they tell of nodes that the user may neither read nor write.
+
+        Such an error becomes the one that a change there is denied with, so that nobody finds out by trying what
+        exists (RFC 8341 section 3.2.5).
+        """
+        rights = self._rights_of(session)
+        if rights is None:
+            return list(errors)
+        found: list[RpcError] = []
+        concealed: set[Path] = set()
+        for error in errors:
+            path = self._place_of(error)
+            shown = () if path is None else rights.shown(path)
+            if path is None or shown == path or rights.writes(path):
+                found.append(error)
+            elif shown not in concealed:
+                concealed.add(shown)
+                found.append(_concealed(session, shown))
+        return found
+
+    def _place_of(self, error: RpcError) -> Path | None:
+        """The data node an error is about; None when it is about something else."""
+        where = error.path
+        if where is None:
+            return None
+        try:
+            text = self._path_type.parse(where.text, lambda prefix: where.namespaces.get(prefix or ""))
+            stops = read_path(text, self._schema)
+        except (PathFault, TypeFault):
+            return None
+        return tuple(Step(stop.node, stop.pattern) for stop in stops)  # type: ignore[arg-type]  # no key is left out
 
     def action(self, session: SessionInfo, node: SchemaNode, path: Path) -> None:
         """Raises RpcError access-denied, whether or not the instances on the path exist."""
@@ -277,12 +324,16 @@ def _refused(session: SessionInfo, what: str, layer: ErrorType, path: Path = ())
 
 def _denied(session: SessionInfo, found: Iterable[Denied], rights: Rights) -> Iterator[RpcError]:
     """One error for each place; none tells of more than the user may read, for others may have put it there."""
-    places: dict[tuple[Access, Path, bool], None] = {}
+    concealed: set[Path] = set()
     for denied in found:
-        scopes = _walk(rights.scope(Access.READ), denied.path)
-        shown = denied.path[: sum(1 for _ in takewhile(lambda scope: scope.visible, scopes))]
-        places[denied.access, shown, shown == denied.path] = None
-    for access, path, whole in places:
-        name = path[-1].schema.name if path else "the top"
-        what = f"{access} {name}" if whole else f"{access} something below {name} that this user cannot read"
-        yield _refused(session, what, ErrorType.APPLICATION, path)
+        shown = rights.shown(denied.path)
+        if shown == denied.path:
+            yield _refused(session, f"{denied.access} {shown[-1].schema.name}", ErrorType.APPLICATION, shown)
+        elif shown not in concealed:
+            concealed.add(shown)
+            yield _concealed(session, shown)
+
+
+def _concealed(session: SessionInfo, shown: Path) -> RpcError:
+    name = shown[-1].schema.name if shown else "the top"
+    return _refused(session, f"change something below {name} that this user cannot read", ErrorType.APPLICATION, shown)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Protocol
 
 from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.select import Selection
+from eman_netconf.errors import RpcError
 from eman_netconf.messages.rpc import Reply, SessionInfo
 from eman_netconf.notifications.publisher import Publisher
 from eman_netconf.notifications.streams import Streams
@@ -111,6 +112,9 @@ class Judge(Protocol):
 
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""
+
+    def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
+        """The errors of a request as far as this user may know what they tell. Raises nothing."""
 
     def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
         """The errors of a request as far as this user may know what they tell. Raises nothing."""
