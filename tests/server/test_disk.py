@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from eman_netconf.errors import ErrorTag
+from eman_netconf.messages.rpc import RpcReply
 from eman_netconf.server import energy
 from eman_netconf.server.history import History
 from eman_netconf.yang.schema import Schema
 from tests.peer import Peer
 from tests.server.running import (
     EMAN,
+    NC,
     PATIENCE,
     Process,
     backends,
     edit,
+    edit_config,
     edited,
     entity,
     get,
@@ -65,6 +69,48 @@ async def test_a_full_disk_refuses_edits_and_nothing_else(process: Process) -> N
     await process.start()
     async with process.peer() as admin:
         assert await running_config(admin) == after
+
+
+async def test_a_full_disk_refuses_commits_and_stops_no_roll_back(process: Process) -> None:
+    """Without room a commit is resource-denied with running and the candidate as they were, and a confirmed commit is
+    still rolled back; with room all goes on, and a restart has what was served."""
+    await process.start()
+    candidate = "<candidate/>"
+    async with process.peer() as admin:
+        await edited(admin, entity("a"))
+        before = await running_config(admin)
+        journal = max((process.state / "running").glob("journal-*"))
+        assert (await admin.rpc(edit_config(entity("b")).replace("<running/>", candidate))).ok
+        changed = await admin.rpc(READ.format(candidate))
+        for commit in (COMMIT, TRIAL):
+            limit_files(process, journal.stat().st_size + 20)
+            reply = await admin.rpc(commit)
+            assert [error.tag for error in reply.errors] == [ErrorTag.RESOURCE_DENIED]
+            assert await running_config(admin) == before
+            assert content(await admin.rpc(READ.format(candidate))) == content(changed)
+        limit_files(process, resource.RLIM_INFINITY)
+        assert (await admin.rpc(TRIAL)).ok
+        limit_files(process, journal.stat().st_size + 20)
+        assert (await admin.rpc(CANCEL)).ok
+        assert await running_config(admin) == before
+        limit_files(process, resource.RLIM_INFINITY)
+        await edited(admin, entity("c"))
+        after = await running_config(admin)
+    process.kill()
+    await process.start()
+    async with process.peer() as admin:
+        assert await running_config(admin) == after
+
+
+READ = f'<get-config xmlns="{NC}"><source>{{}}</source></get-config>'
+COMMIT, CANCEL = f'<commit xmlns="{NC}"/>', f'<cancel-commit xmlns="{NC}"/>'
+TRIAL = f'<commit xmlns="{NC}"><confirmed/></commit>'
+
+
+def content(reply: RpcReply) -> bytes:
+    """What a reply holds."""
+    assert reply.ok, reply.errors
+    return b"".join(etree.tostring(child) for child in reply.element)
 
 
 async def test_a_crash_after_a_full_disk_loses_nothing(process: Process) -> None:

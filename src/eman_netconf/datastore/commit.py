@@ -124,9 +124,10 @@ async def roll_back_due(datastores: Datastores, wall: float, mono: float) -> Non
 
 
 async def settle(datastores: Datastores, wall: float) -> None:
-    """Roll a confirmed commit back whose session has gone; return when that is done."""
-    async with datastores.writer:
-        await _settle(datastores, wall)
+    """Roll a confirmed commit back whose session has gone; return when that is done. Otherwise nobody is waited for."""
+    if datastores.confirmed is not None and datastores.confirmed.ended:
+        async with datastores.writer:
+            await _settle(datastores, wall)
 
 
 async def _settle(datastores: Datastores, wall: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eman_netconf.datastore.commit import Judgement, changed, examine, judged, made, paced, recorded, whole
+from eman_netconf.datastore.commit import Judgement, examine, made, paced, recorded, whole
 from eman_netconf.datastore.datastores import Author, Datastore, Datastores
 from eman_netconf.datastore.edit import Edited, Steps
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError, RpcErrors
@@ -55,16 +55,17 @@ async def save(datastores: Datastores, author: Author) -> None:
             await _keep(datastores, change, datastores.running, author)
 
 
-async def delete_startup(datastores: Datastores, author: Author, judge: Judgement) -> None:
-    """Leave startup empty: the next start is a server's first one (section 7.4). Raises RpcError and RpcErrors."""
+async def delete_startup(datastores: Datastores, author: Author) -> None:
+    """Leave startup empty: the next start is a server's first one (section 7.4). Raises RpcError in-use.
+
+    Nobody judges the content: who may call delete-config at all is denied by default.
+    """
     async with datastores.writer:
         datastores.check_unlocked(Datastore.STARTUP, author.session)
-        asked, change, root = changed(
-            datastores, datastores.tree(Datastore.STARTUP), Edited(Inner(datastores.schema.root), None)
-        )
+        empty = Inner(datastores.schema.root)
+        change = diff(datastores.tree(Datastore.STARTUP), empty)
         if change is not None:
-            judged(judge, asked)
-            await _keep(datastores, change, root, author)
+            await _keep(datastores, change, empty, author)
 
 
 async def _keep(datastores: Datastores, change: Change, root: Inner, author: Author) -> None:
