@@ -54,7 +54,7 @@ def _run_file(path: Path) -> int:
 
     def make() -> Daemon:
         found = plugins.find()
-        return Daemon(bootstrap, found, load_schema(found, startup=bootstrap.startup))
+        return Daemon(bootstrap, found, load_schema(found, bootstrap.features))
 
     return _serve(make, path, _tell)
 

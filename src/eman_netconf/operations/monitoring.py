@@ -11,7 +11,7 @@ from eman_netconf.datastore.partial_locks import PartialLock
 from eman_netconf.datastore.record import stamp
 from eman_netconf.errors import AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import BASE_1_0, BASE_1_1, Data, Reply, escape
-from eman_netconf.operations import nmda, notifications, partial_lock
+from eman_netconf.operations import nmda, notifications, partial_lock, url
 from eman_netconf.operations.ports import Counters, Handler, LiveSession, Request, Server, Sessions
 from eman_netconf.yang import tree
 from eman_netconf.yang.library import modules_state, yang_library
@@ -47,6 +47,8 @@ def capabilities(schema: Schema) -> list[str]:
     ]
     if "startup" in schema.modules["ietf-netconf"].features:
         announced.append(f"{CAPABILITY}startup:1.0")
+    if "url" in schema.modules["ietf-netconf"].features:
+        announced.append(url.CAPABILITY)
     for module in schema.listed():
         if not module.implemented or module.yang_version != "1":
             continue

@@ -101,6 +101,16 @@ class Subscriptions(Protocol):
         """A subscription of the session was ended by a request."""
 
 
+class Files(Protocol):
+    """The files that clients may name by URL; each method raises RpcError."""
+
+    async def read(self, name: str, /) -> bytes: ...
+
+    async def write(self, name: str, content: bytes, /) -> None: ...
+
+    async def delete(self, name: str, /) -> None: ...
+
+
 class Judge(Protocol):
     """Access control; each method raises RpcError or RpcErrors access-denied."""
 
@@ -112,9 +122,6 @@ class Judge(Protocol):
 
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""
-
-    def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
-        """The errors of a request as far as this user may know what they tell. Raises nothing."""
 
     def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
         """The errors of a request as far as this user may know what they tell. Raises nothing."""
@@ -147,6 +154,7 @@ class Server:
     subscriptions: Subscriptions
     read_commits: Callable[[int, int], Awaitable[Sequence[bytes]]]  # records of the history, first to last
     actions: Mapping[tuple[str, str], ActionHandler] = field(default_factory=dict)
+    files: Files | None = None  # with :url alone
 
 
 @dataclass(frozen=True, slots=True)

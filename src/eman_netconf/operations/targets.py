@@ -19,6 +19,12 @@ def named(server: Server, request: Request, parameter: str) -> Datastore:
     return conventional(server, str(value)) if node.name == "datastore" else Datastore(node.name)
 
 
+def by_url(request: Request, parameter: str) -> str | None:
+    """The URL that the target or source of a request gives in place of a datastore, None when it gives none."""
+    said = request.input.at(parameter)
+    return said.leaf("url") if isinstance(said, Inner) and "url" in said.schema.by_name else None
+
+
 def conventional(server: Server, name: str) -> Datastore:
     """The datastore of configuration that ``ietf-datastores:name`` is. Raises RpcError invalid-value for any other."""
     for datastore in server.datastores.offered:

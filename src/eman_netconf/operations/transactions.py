@@ -28,9 +28,10 @@ from eman_netconf.datastore.edit import Edited, Steps, Transform, editing
 from eman_netconf.datastore.sharing import share_inner
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Reply, SessionInfo
+from eman_netconf.operations import url
 from eman_netconf.operations.editing import author_of, edit, judge_of
 from eman_netconf.operations.ports import Handler, Request, Server
-from eman_netconf.operations.targets import named
+from eman_netconf.operations.targets import by_url, named
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.tree import Inner
@@ -42,8 +43,8 @@ _CONFIG = f"{{{BASE_NS}}}config"
 async def edit_config(server: Server, request: Request) -> Reply:
     """Change running or the candidate (section 7.2)."""
     said = request.input.leaf
-    config = request.element.find(_CONFIG)
-    assert config is not None, "the choice edit-content is mandatory, and :url is not supported"
+    found = request.element.find(_CONFIG)
+    config = found if found is not None else await url.read(server, said("url") or "")
 
     def change(root: Inner) -> Steps[Edited]:
         return editing(
@@ -68,8 +69,12 @@ async def edit_config(server: Server, request: Request) -> Reply:
 
 async def copy_config(server: Server, request: Request) -> Reply:
     """Replace a datastore by another, or by a whole configuration that the request holds (section 7.3)."""
+    file = by_url(request, "target")
+    if file is not None:
+        await _copy_to_file(server, request, file)
+        return Ok()
     target = named(server, request, "target")
-    config = request.element.find(f"{{{BASE_NS}}}source/{_CONFIG}")
+    config = await _given(server, request)
     if config is not None:
         whole = config
         await edit(
@@ -95,15 +100,40 @@ async def copy_config(server: Server, request: Request) -> Reply:
     return Ok()
 
 
+async def _copy_to_file(server: Server, request: Request, file: str) -> None:
+    """Write what the session may read of a datastore, or a whole configuration that it gives, to a file."""
+    config = await _given(server, request)
+    if config is None:
+        root = server.judge.readable(request.session, server.datastores.tree(named(server, request, "source")))
+    else:
+        transform = server.datastores.transform
+        edited = await paced(_whole(server, Inner(server.schema.root), config, transform), server.datastores.breathe)
+        root = edited.root
+    await url.write(server, file, root)
+
+
+async def _given(server: Server, request: Request) -> Element | None:
+    """The whole configuration that is the source: in the request itself, or in a file it names."""
+    found = request.element.find(f"{{{BASE_NS}}}source/{_CONFIG}")
+    if found is not None:
+        return found
+    file = by_url(request, "source")
+    return None if file is None else await url.read(server, file)
+
+
 async def delete_config(server: Server, request: Request) -> Reply:
-    """Empty startup (section 7.4); running and the candidate cannot be deleted, and the schema says so."""
+    """Empty startup, or delete a file (section 7.4); running and the candidate cannot be deleted."""
+    file = by_url(request, "target")
+    if file is not None:
+        await url.delete(server, file)
+        return Ok()
     await startup.delete_startup(server.datastores, author_of(server, request.session))
     return Ok()
 
 
 async def validate_config(server: Server, request: Request) -> Reply:
     """Say what is wrong with a datastore or a whole configuration that the request holds (section 8.6.4.1)."""
-    config = request.element.find(f"{{{BASE_NS}}}source/{_CONFIG}")
+    config = await _given(server, request)
     datastores = server.datastores
     if config is not None:
         steps = _would_be(server, config)

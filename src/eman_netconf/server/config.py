@@ -113,12 +113,18 @@ class Bootstrap:
     admin: str = "admin"
     host_entity: str | None = None
     startup: bool = False  # :startup is offered, and running is lost with the process
+    url_folder: Path | None = None  # :url is offered: configurations are copied to and from files in this folder
     listen: tuple[Listen, ...] = (Listen(),)
     call_home: tuple[CallHome, ...] = ()
     ssh: Ssh = field(default_factory=Ssh)
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
+
+    @property
+    def features(self) -> list[str]:
+        """The features of ietf-netconf that are in force by this file."""
+        return [*(["startup"] if self.startup else []), *([] if self.url_folder is None else ["url"])]
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -147,7 +153,8 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
     )
     server = _table(top.get("server", {}), "[server]", {"state", "host-entity"})
     admin = _table(top.get("admin", {}), "[admin]", {"user"})
-    datastores = _table(top.get("datastores", {}), "[datastores]", {"startup"})
+    datastores = _table(top.get("datastores", {}), "[datastores]", {"startup", "url-folder"})
+    url_folder = _text(datastores, "[datastores]", "url-folder", "")
     listeners = top.get("listen", [{}])
     if not isinstance(listeners, list) or not listeners:
         raise ConfigError("listen must be one or more [[listen]] tables")
@@ -159,6 +166,7 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
         host_entity=_text(server, "[server]", "host-entity", "") or None,
         admin=_text(admin, "[admin]", "user", "admin"),
         startup=_truth(datastores, "[datastores]", "startup"),
+        url_folder=base / url_folder if url_folder else None,
         listen=tuple(_listen(item, base) for item in listeners),
         call_home=tuple(map(_call_home, called)),
         ssh=_ssh(top.get("ssh", {}), base),

@@ -35,6 +35,7 @@ from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import Server
 from eman_netconf.server import audit, systemd
 from eman_netconf.server.administrator import AdministratorStays
+from eman_netconf.server.backups import Backups
 from eman_netconf.server.certificates import Rule, read_rules
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Bootstrap
@@ -63,12 +64,15 @@ _TURN = 0.002  # seconds of work before the loop gets its turn
 _RARELY = 1000
 
 
-def load_schema(plugins: Mapping[str, Installed], *, startup: bool = False) -> Schema:
-    """Our models, the standard ones, and those of the installed backends. Raises SchemaError."""
+def load_schema(plugins: Mapping[str, Installed], netconf: Iterable[str] = ()) -> Schema:
+    """Our models, the standard ones, and those of the installed backends; ``netconf`` are features of ietf-netconf.
+
+    Raises SchemaError.
+    """
     return sources.load(
         [installed.plugin.module for installed in plugins.values()],
         [installed.folder for installed in plugins.values()],
-        netconf=["startup"] if startup else [],
+        netconf=netconf,
     )
 
 
@@ -206,6 +210,7 @@ class Daemon:
             receivers=receivers,
             subscriptions=self.subscriptions,
             read_commits=self.journal.read,
+            files=_files(self.bootstrap),
             actions={
                 **audit.audited(actions.actions(self.energy), self.energy.domain.site),
                 **self.commits.actions(),
@@ -257,7 +262,12 @@ class Daemon:
                 await self.listeners.follow(bootstrap)
                 old = self.bootstrap
                 self.bootstrap = replace(
-                    bootstrap, state=old.state, admin=old.admin, host_entity=old.host_entity, startup=old.startup
+                    bootstrap,
+                    state=old.state,
+                    admin=old.admin,
+                    host_entity=old.host_entity,
+                    startup=old.startup,
+                    url_folder=old.url_folder,
                 )
                 if self.bootstrap != bootstrap:
                     log.warning("state, host-entity, datastores and the administrator change only with a restart")
@@ -353,6 +363,11 @@ class Daemon:
             },
         )
         return {**(configured.children if isinstance(configured, Inner) else {}), **state.children}
+
+
+def _files(bootstrap: Bootstrap) -> Backups | None:
+    folder = bootstrap.url_folder
+    return None if folder is None else Backups(folder, bootstrap.limits.message_bytes)
 
 
 def _give_back_memory() -> None:

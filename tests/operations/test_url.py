@@ -1,0 +1,119 @@
+"""Configurations in files, named by URL (RFC 6241 section 8.8), asked over sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from eman_netconf.errors import ErrorTag
+from eman_netconf.server.backups import Backups
+from eman_netconf.yang import sources
+from eman_netconf.yang.compiler import compile_schema
+from eman_netconf.yang.schema import Schema
+from tests.datastore.toy import MODELS
+from tests.operations.bench import NAMESPACES, Bench, bench, body, error
+from tests.operations.test_transactions import OVER_LIMIT, commit, copy, edit, motto
+from tests.peer import Peer
+
+FILE = "<url>file:a.xml</url>"
+
+
+@pytest.fixture(scope="session")
+def filing() -> Schema:
+    """The small schema with the feature url."""
+    features = {**sources.FEATURES, "ietf-netconf": sources.FEATURES["ietf-netconf"] | {"url"}}
+    return compile_schema(
+        ("toy", *sources.STANDARD),
+        [MODELS, sources.unlisted_models(), *sources.standard_models()],
+        features=features,
+        unlisted=sources.UNLISTED,
+    )
+
+
+@pytest.fixture
+async def filed(tmp_path: Path, filing: Schema) -> AsyncIterator[Bench]:
+    """A server with a folder of files."""
+    async with bench(tmp_path / "state", filing) as made:
+        made.server.files = Backups(tmp_path / "files", 1_000_000)
+        yield made
+
+
+def copying(source: str, target: str) -> str:
+    return f"<copy-config {NAMESPACES}><target>{target}</target><source>{source}</source></copy-config>"
+
+
+async def running(peer: Peer) -> str:
+    return body(await peer.rpc(f"<get-config {NAMESPACES}><source><running/></source></get-config>"))
+
+
+async def test_backup_and_restore(filed: Bench) -> None:
+    """What is copied to a file is there again when it is copied back, in running and in the candidate."""
+    peer = await filed.peer()
+    assert peer.hello is not None
+    assert "urn:ietf:params:netconf:capability:url:1.0?scheme=file" in peer.hello.capabilities
+    assert (await peer.rpc(edit(motto("ä & <b>".replace("&", "&amp;").replace("<", "&lt;")), "running"))).ok
+    before = await running(peer)
+    assert (await peer.rpc(copying("<running/>", FILE))).ok
+    assert (await peer.rpc(edit(motto("two"), "running"))).ok
+    assert (await peer.rpc(copying(FILE, "<running/>"))).ok
+    assert await running(peer) == before
+    assert (await peer.rpc(edit(motto("three"), "running"))).ok
+    assert (await peer.rpc(copying(FILE, "<candidate/>"))).ok
+    assert (await peer.rpc(commit())).ok
+    assert await running(peer) == before
+
+
+async def test_edit_and_validate(filed: Bench) -> None:
+    """A file may hold what is to be merged, and be checked before it is used."""
+    peer = await filed.peer()
+    assert (await peer.rpc(copying(f"<config>{motto('m')}</config>", FILE))).ok
+    assert (await peer.rpc(f"<validate {NAMESPACES}><source>{FILE}</source></validate>")).ok
+    by_url = f"<edit-config {NAMESPACES}><target><running/></target>{FILE}</edit-config>"
+    assert (await peer.rpc(by_url)).ok
+    assert await running(peer) == "<motto>m</motto>"
+    assert (await peer.rpc(copying(f"<config>{OVER_LIMIT}</config>", FILE))).ok
+    for request in (by_url, copying(FILE, "<running/>"), f"<validate {NAMESPACES}><source>{FILE}</source></validate>"):
+        assert error(await peer.rpc(request)).app_tag == "over-limit"
+    assert await running(peer) == "<motto>m</motto>"
+
+
+async def test_delete(filed: Bench) -> None:
+    """A file that is deleted is gone; running cannot be deleted by any name."""
+    peer = await filed.peer()
+    delete = f"<delete-config {NAMESPACES}><target>{FILE}</target></delete-config>"
+    assert (await peer.rpc(copying("<running/>", FILE))).ok
+    assert (await peer.rpc(delete)).ok
+    for request in (delete, copying(FILE, "<running/>")):
+        assert error(await peer.rpc(request)).tag == ErrorTag.DATA_MISSING
+    bad = f"<delete-config {NAMESPACES}><target><running/></target></delete-config>"
+    assert not (await peer.rpc(bad)).ok
+
+
+async def test_what_a_file_may_be(filed: Bench, tmp_path: Path) -> None:
+    """A file that holds no configuration, or something that is no XML, is refused with its name."""
+    peer = await filed.peer()
+    (tmp_path / "files").mkdir()
+    for content in (b"<data/>", b"<config", b"", b"<!DOCTYPE c [<!ENTITY e 'x'>]><config>&e;</config>"):
+        (tmp_path / "files" / "a.xml").write_bytes(content)
+        found = error(await peer.rpc(copying(FILE, "<running/>")))
+        assert found.tag == ErrorTag.INVALID_VALUE
+        assert "a.xml" in found.message
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://localhost/a", "file:../state/running"])
+async def test_other_urls(filed: Bench, url: str) -> None:
+    """Nothing outside the folder is read or written."""
+    peer = await filed.peer()
+    for request in (copying(f"<url>{url}</url>", "<running/>"), copying("<running/>", f"<url>{url}</url>")):
+        assert error(await peer.rpc(request)).tag == ErrorTag.INVALID_VALUE
+
+
+async def test_without_the_capability(site: Bench) -> None:
+    """A server without a folder knows no URLs, and says so."""
+    peer = await site.peer()
+    assert peer.hello is not None
+    assert not [uri for uri in peer.hello.capabilities if ":url:" in uri]
+    assert not (await peer.rpc(copying("<running/>", FILE))).ok
+    assert not (await peer.rpc(copy("running", "candidate"))).errors
