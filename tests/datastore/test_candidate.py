@@ -79,7 +79,7 @@ async def test_the_cost_of_one_leaf_is_flat(tmp_path: Path, toy: Schema) -> None
         await round_trip(made, 1)  # what is compiled once
         counts.append(await calls(round_trip(made, 3)))
         assert made.generation == 4
-    assert counts[0] == counts[1]
+    assert counts[1] - counts[0] < 100  # a call for each item would be 1,990 more; the collector calls a few of its own
 
 
 async def test_changes_of_running_do_not_confuse_the_commit(tmp_path: Path, toy: Schema) -> None:
