@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from random import Random
 
 import pytest
 from hypothesis import assume, given, settings
@@ -18,11 +19,12 @@ from eman_netconf.yang.annotated import ORIGIN_NS, Annotated
 from eman_netconf.yang.defaults import reported
 from eman_netconf.yang.origin import Origin, sourced
 from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Key, ListNode
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, walk
 from eman_netconf.yang.validate import validate
 from tests.datastore.test_select import DATA, SUBTREE
 from tests.datastore.toy import config, plain, tree
 from tests.yang.trees import Grower, probe_schema
+from tests.yang.trees import edited as grown
 
 PROBE = probe_schema()
 
@@ -213,6 +215,30 @@ def test_trim_loses_nothing(root: Inner) -> None:
     trimmed = extract(EVERYTHING.pick, root, Sieve(trim=True))
     assert reported(PROBE, trimmed, state=False) == reported(PROBE, root, state=False)
     assert extract(EVERYTHING.pick, trimmed, Sieve(trim=True)) == trimmed
+
+
+def config_values(inner: Inner) -> set[tuple[Path, SchemaNode, str]]:
+    """Each value of a leaf or leaf-list that is configuration, with its place; keys, which go along, left out."""
+    found: set[tuple[Path, SchemaNode, str]] = set()
+    for step, data in walk(inner):
+        node = step[-1].schema
+        if node.config and not node.is_key and isinstance(data, str | tuple):
+            found.update((step, node, value) for value in ((data,) if isinstance(data, str) else data))
+    return found
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([*Origin]))
+@settings(max_examples=100, deadline=None)
+def test_an_origin_and_all_others_are_everything(random: Random, origin: Origin) -> None:
+    """What is of one origin and what is of any other have nothing in common and are all there is."""
+    grower = Grower(random, state=True)
+    root = grower.inner(PROBE.root)
+    view = sourced(reported(PROBE, grown(grower, root), state=True), root, learned)
+    assert EVERYTHING.pick is not None
+    of_it = config_values(extract(EVERYTHING.pick, view, Sieve(origin=lambda each: each is origin)))
+    others = config_values(extract(EVERYTHING.pick, view, Sieve(origin=lambda each: each is not origin)))
+    assert not of_it & others
+    assert of_it | others == config_values(view)
 
 
 class Counted(Mapping[Key, Inner]):
