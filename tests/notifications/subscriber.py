@@ -59,6 +59,26 @@ class Subscriber:
         self.tree = _edited(self.tree, names, operation, value, after)
 
 
+def meaning(inner: Inner, *, empty: bool = True) -> Inner:
+    """The same with leaf-lists sorted whose order has no meaning.
+
+    With ``empty`` False, without containers that only hold others and hold none: whether these are there says nothing.
+    """
+    children: dict[SchemaNode, Data] = {}
+    for node, data in inner.children.items():
+        kept: Data = data
+        if isinstance(data, Inner):
+            kept = meaning(data, empty=empty)
+            if not (empty or kept.children or node.presence):
+                continue
+        elif isinstance(data, ListNode):
+            kept = ListNode(node, {key: meaning(entry, empty=empty) for key, entry in data.entries.items()})
+        elif isinstance(data, tuple) and not node.ordered_by_user:
+            kept = tuple(sorted(data))
+        children[node] = kept
+    return Inner(inner.schema, children)
+
+
 def _split(segment: str) -> tuple[str, Key]:
     name, equals, keys = segment.partition("=")
     return name, tuple(unquote(key) for key in keys.split(",")) if equals else ()

@@ -9,25 +9,16 @@ from eman_netconf.datastore.pick import Pick
 from eman_netconf.datastore.select import EVERYTHING, Selection, prune
 from eman_netconf.notifications.parts import graft, merge, part, reached
 from eman_netconf.yang.diff import Touched, diff
-from eman_netconf.yang.schema import Kind, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, ListNode
-from tests.yang.test_diff import SCHEMA, SITE, pairs
+from eman_netconf.yang.schema import Kind
+from eman_netconf.yang.tree import Inner
+from tests.notifications.subscriber import meaning
+from tests.yang.test_diff import SITE, pairs
 from tests.yang.trees import Grower, edited
 
 
 def tidy(inner: Inner) -> Inner:
-    """The same without containers that only hold others and are empty: whether they are there has no meaning."""
-    children: dict[SchemaNode, Data] = {}
-    for node, data in inner.children.items():
-        kept: Data = data
-        if isinstance(data, Inner):
-            kept = tidy(data)
-            if not kept.children and not node.presence:
-                continue
-        elif isinstance(data, ListNode):
-            kept = ListNode(node, {key: tidy(entry) for key, entry in data.entries.items()})
-        children[node] = kept
-    return Inner(inner.schema, children)
+    """What a tree says."""
+    return meaning(inner, empty=False)
 
 
 BOX = SITE.child("box")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from eman_netconf.datastore.pick import Pick
 from eman_netconf.errors import RpcError
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.notifications.observable import Observable
@@ -310,7 +311,7 @@ class Publisher:
     def _check_selection(self, terms: Terms) -> None:
         """Raises Refused for what can never be told as it was asked for."""
         pick = terms.selection.pick
-        if terms.trigger is not None and pick is not None and not (pick.whole or pick.children):
+        if terms.trigger is not None and pick is not None and not _selects(pick):
             raise Refused(Reason.UNCHANGING_SELECTION, "The filter selects nothing of any model of this server.")
         if isinstance(terms.trigger, OnChange):
             self._check_observable(terms)
@@ -443,6 +444,11 @@ class Publisher:
         if subscription.step(cause) is Action.TERMINATED and now is not None:
             self._tell(subscription, self.registry.notice(Action.TERMINATED, subscription, now.wall, reason))
         del self.registry.live[subscription.id]
+
+
+def _selects(pick: Pick) -> bool:
+    """Whether a filter leads to anything."""
+    return pick.whole or any(_selects(below) for picks in pick.children.values() for below in picks)
 
 
 def _alike(session: SessionInfo, terms: Terms) -> object:
