@@ -188,6 +188,10 @@ def get_xpath(entity: str) -> bytes:
     return _operation(b"get", b'<filter type="xpath" xmlns:e="%b" select="%b"/>' % (ENTITY_NS, select))
 
 
-def edit(config: str) -> bytes:
-    """<edit-config> of running with a whole <config>."""
-    return _operation(b"edit-config", b"<target><running/></target>" + config.encode())
+VALIDATE = _operation(b"validate", b"<source><candidate/></source>")
+COMMIT = _operation(b"commit", b"")
+
+
+def edit(config: str, target: str = "running") -> bytes:
+    """<edit-config> of a datastore with a whole <config>."""
+    return _operation(b"edit-config", f"<target><{target}/></target>{config}".encode())

@@ -1,4 +1,4 @@
-"""Writing: one leaf, and a thousand entities at once; each on the disk before <ok/>."""
+"""Writing: one leaf, also by way of the candidate, and a thousand entities at once; on the disk before <ok/>."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from statistics import median
 
 from bench import site
-from bench.client import Client, edit
+from bench.client import COMMIT, VALIDATE, Client, edit
 from bench.reads import timed
 from bench.servers import NETCONF, YUMA, Place, Server, ours, peers
 from bench.table import Row, Table
@@ -22,6 +22,7 @@ async def run(place: Place, table: Table) -> None:
         async with ours(place, entities) as server:
             async with peers(place, server, [YUMA]) as others:
                 await _leaf(place, table, entities, server, others)
+            await _candidate(place, table, entities, server)
             if entities != 1000 or place.quick:
                 async with Client(server.address) as client:
                     await _thousand(place, table, entities, client)
@@ -50,6 +51,28 @@ async def _edited(place: Place, server: Server, entities: int, times: int) -> tu
                 took += await timed(lambda: client.rpc(change), 1, warm=0)  # noqa: B023 - used here
                 synced.append(fsync(file.fileno()))
     return took[3:], synced[3:]
+
+
+async def _candidate(place: Place, table: Table, entities: int, server: Server) -> None:
+    """One leaf edited in the candidate, validated and committed: three requests and one fsync."""
+    name = site.entity_id(entities // 2)
+    took: list[float] = []
+    synced: list[float] = []
+    async with Client(server.address) as client:
+        with (place.folder / "fsync").open("ab") as file:
+            for turn in range(place.times(200) + 3):
+                role = f"<entity><id>{name}</id><role>candidate {turn}</role></entity>"
+                change = edit(site.config(f"<entities>{role}</entities>"), "candidate")
+
+                async def commit() -> None:
+                    for operation in (change, VALIDATE, COMMIT):  # noqa: B023 - used here
+                        await client.rpc(operation)
+
+                took += await timed(commit, 1, warm=0)
+                synced.append(fsync(file.fileno()))
+    sync = median(synced[3:])
+    less = [max(0.0, ms - sync) for ms in took[3:]]
+    table.add(Row(f"candidate edit, validate, commit, less fsync, N={entities:,}", "ms", less, 6))
 
 
 def fsync(descriptor: int) -> float:
