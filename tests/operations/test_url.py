@@ -117,3 +117,36 @@ async def test_without_the_capability(site: Bench) -> None:
     assert not [uri for uri in peer.hello.capabilities if ":url:" in uri]
     assert not (await peer.rpc(copying("<running/>", FILE))).ok
     assert not (await peer.rpc(copy("running", "candidate"))).errors
+
+
+async def test_defaults_in_files(filed: Bench) -> None:
+    """with-defaults tells how defaults are written; a file in which they are marked sets none when it is read."""
+    peer = await filed.peer()
+    files = filed.server.files
+    assert files is not None
+    wd = 'xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults"'
+    tag = 'xmlns:wd="urn:ietf:params:xml:ns:netconf:default:1.0" wd:default="true"'
+    assert (await peer.rpc(edit('<box xmlns="urn:toy"><name>n</name></box>', "running"))).ok
+    for mode, written in {
+        "report-all-tagged": f"<mode {tag}>off</mode>",
+        "trim": "",
+        "explicit": "",
+        "report-all": "<mode>off</mode>",
+    }.items():
+        asked = copying("<running/>", FILE).replace("</copy-config>", f"<with-defaults {wd}>{mode}</with-defaults>")
+        assert (await peer.rpc(f"{asked}</copy-config>")).ok
+        assert f'<box xmlns="urn:toy"><name>n</name>{written}</box>'.encode() in await files.read("a.xml")
+        assert (await peer.rpc(copying(FILE, "<running/>"))).ok
+        set_ = written if mode == "report-all" else ""
+        assert (await running(peer)).startswith(f"<box><name>n</name>{set_}</box>")
+
+
+async def test_edit_data_of_a_file(filed: Bench) -> None:
+    """edit-data takes a file in place of its config (RFC 8526 section 3.1.2)."""
+    peer = await filed.peer()
+    assert (await peer.rpc(copying(f"<config>{motto('m')}</config>", FILE))).ok
+    datastore = '<datastore xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">ds:running</datastore>'
+    asked = f'<edit-data xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-nmda">{datastore}{FILE}</edit-data>'
+    assert (await peer.rpc(asked)).ok
+    assert await running(peer) == "<motto>m</motto>"
+    assert error(await peer.rpc(asked.replace("a.xml", "b.xml"))).tag == ErrorTag.DATA_MISSING

@@ -16,6 +16,7 @@ from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree
 from eman_netconf.energy.origins import Origins
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.messages.rpc import Data, Ok, Reply
+from eman_netconf.operations import url
 from eman_netconf.operations.editing import edit
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.operations.retrieval import Asked, answer, mode_of
@@ -87,8 +88,8 @@ def _origin_filter(schema: Schema, given: Inner) -> Callable[[Origin], bool] | N
 async def edit_data(server: Server, request: Request) -> Reply:
     """Change a datastore that can be written (section 3.1.2); all of it or nothing."""
     datastore = conventional(server, str(request.input.leaf("datastore")))
-    config = request.element.find(f"{{{NMDA_NS}}}config")
-    assert config is not None, "the choice edit-content is mandatory, and edit-data takes no url"
+    found = request.element.find(f"{{{NMDA_NS}}}config")
+    config = found if found is not None else await url.read(server, request.input.leaf("url") or "")
     operation = Operation(request.input.leaf("default-operation") or Operation.MERGE)
 
     def change(root: Inner) -> Steps[Edited]:

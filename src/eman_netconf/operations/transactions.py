@@ -25,12 +25,14 @@ from eman_netconf.datastore.commit import examine, paced
 from eman_netconf.datastore.confirmed import TIMEOUT, Ask
 from eman_netconf.datastore.datastores import Datastore
 from eman_netconf.datastore.edit import Edited, Steps, Transform, editing
+from eman_netconf.datastore.select import EVERYTHING, stream
 from eman_netconf.datastore.sharing import share_inner
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Reply, SessionInfo
 from eman_netconf.operations import url
 from eman_netconf.operations.editing import author_of, edit, judge_of
 from eman_netconf.operations.ports import Handler, Request, Server
+from eman_netconf.operations.retrieval import Asked, answer, mode_of
 from eman_netconf.operations.targets import by_url, named
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
@@ -101,15 +103,19 @@ async def copy_config(server: Server, request: Request) -> Reply:
 
 
 async def _copy_to_file(server: Server, request: Request, file: str) -> None:
-    """Write what the session may read of a datastore, or a whole configuration that it gives, to a file."""
+    """Write what the session may read of a datastore, or a whole configuration that it gives, to a file.
+
+    The former with defaults as with-defaults wants them (RFC 6243 section 4.5.1).
+    """
     config = await _given(server, request)
     if config is None:
-        root = server.judge.readable(request.session, server.datastores.tree(named(server, request, "source")))
+        source = server.datastores.tree(named(server, request, "source"))
+        slices = await answer(server, request.session, source, Asked(mode=mode_of(request)))
     else:
         transform = server.datastores.transform
         edited = await paced(_whole(server, Inner(server.schema.root), config, transform), server.datastores.breathe)
-        root = edited.root
-    await url.write(server, file, root)
+        slices = stream(EVERYTHING, edited.root)
+    await url.write(server, file, slices)
 
 
 async def _given(server: Server, request: Request) -> Element | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from eman_netconf import safexml
-from eman_netconf.datastore.select import EVERYTHING, stream
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.operations.ports import Files, Server
 from eman_netconf.yang.instance import Element
-from eman_netconf.yang.tree import Inner
 
 CAPABILITY = "urn:ietf:params:netconf:capability:url:1.0?scheme=file"
 
@@ -32,11 +31,11 @@ async def read(server: Server, url: str) -> Element:
     return element
 
 
-async def write(server: Server, url: str, root: Inner) -> None:
-    """Put a configuration into a file, in place of what is there. Raises RpcError."""
+async def write(server: Server, url: str, slices: Iterable[bytes]) -> None:
+    """Put the content of a <config> into a file, in place of what is there. Raises RpcError."""
     name = file_name(url)
     parts: list[bytes] = []
-    for part in stream(EVERYTHING, root):
+    for part in slices:
         parts.append(part)
         await server.datastores.breathe()
     content = b'<?xml version="1.0" encoding="UTF-8"?>\n<config xmlns="%b">\n%b\n</config>\n'
