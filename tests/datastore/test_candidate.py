@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
+from random import Random
 from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eman_netconf.datastore.candidate import discard, edit_candidate, validate_candidate
-from eman_netconf.datastore.commit import commit, commit_candidate, paced
+from eman_netconf.datastore.commit import Pending, commit, commit_candidate, finish, paced
 from eman_netconf.datastore.confirmed import Ask
 from eman_netconf.datastore.datastores import Author, Datastore, Datastores
 from eman_netconf.datastore.edit import apply_edit
@@ -20,6 +24,9 @@ from eman_netconf.datastore.storage import Storage
 from eman_netconf.errors import RpcErrors
 from eman_netconf.yang.diff import Change, diff, touch
 from eman_netconf.yang.schema import Schema
+from tests.datastore.test_anything import EDITED, attempt, document
+from tests.datastore.test_edit_model import acts
+from tests.datastore.test_record import replay, settled
 from tests.datastore.toy import Disk, config, plain, tree
 
 AUTHOR = Author("u", 1, 0.0)
@@ -145,3 +152,46 @@ def test_touched_steps_find_every_difference(toy: Schema) -> None:
             assert change is not None
             touch(touched, change)
         assert diff(first, third, touched) == diff(first, third)
+
+
+def test_whatever_is_edited_where(tmp_path: Path, toy: Schema) -> None:
+    """After any edits of running and the candidate in any order, what is known to be touched holds all that differs,
+    and the change made of it alone leads from running to exactly the candidate."""
+    found = {"candidate": 0, "running": 0}
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.randoms(use_true_random=False), st.lists(st.sampled_from(["candidate", "running"]), min_size=2, max_size=6)
+    )
+    def edit_both(random: Random, targets: list[str]) -> None:
+        made = Datastores(toy, settled(toy, tree(toy, EDITED)), 0, journal=Nowhere(), writer=asyncio.Lock())
+        for target in targets:
+            body = document(random, toy)
+            result = attempt(toy, made.tree(Datastore(target)), body, keep_going=True)
+            if isinstance(result, RpcErrors):
+                continue
+            if target == "candidate":
+                with contextlib.suppress(RpcErrors):
+                    asyncio.run(
+                        edit_candidate(made, lambda _root, result=result: result, AUTHOR, lambda _change: None)  # type: ignore[misc]  # bound in the loop
+                    )
+            elif (change := diff(made.running, result.root, result.touched)) is not None:
+                finish(made, Pending(change, result.root, made.generation + 1, AUTHOR, b""))
+            found[target] += 1
+        draft = made.draft
+        if draft is None:
+            return
+        change = diff(made.running, draft.root, draft.touched)
+        assert acts(change) == acts(diff(made.running, draft.root))
+        if change is not None:
+            assert replay(toy, made.running, change).xml() == draft.root.xml()
+
+    edit_both()
+    assert min(found.values()) > 20
+
+
+class Nowhere(Disk):
+    """A journal for those who write nothing."""
+
+    def __init__(self) -> None:
+        pass
