@@ -55,6 +55,7 @@ class ServerProcess:
     process: subprocess.Popen[str] | None = None
     port: int = 0
     log: Path = field(default_factory=Path)
+    places: list[str] = field(default_factory=list)  # of the ready line: where it listens, and what else stands there
 
     def start(self) -> ServerProcess:
         self.log = self.state.parent / f"{self.state.name}.log"
@@ -72,7 +73,8 @@ class ServerProcess:
         if not line.startswith("ready "):
             self.end(signal.SIGKILL)
         assert line.startswith("ready "), f"no ready line but {line!r}; log: {self.log.read_text()[-2000:]}"
-        self.port = int(line.split()[1].rpartition(":")[2])
+        self.places = line.split()[1:]
+        self.port = int(self.places[0].rpartition(":")[2])
         return self
 
     @property

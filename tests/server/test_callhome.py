@@ -32,6 +32,7 @@ def told(*addresses: str, **more: object) -> CallHome:
 # --- the strategy, without a network
 
 
+@pytest.mark.req("rfc8071-4.1")
 def test_a_client_is_tried_so_often_before_the_next() -> None:
     """Each client has its attempts, then the next one, and after the last the first again."""
     attempts = Attempts(told("a", "b", "c", max_attempts=2), lambda: 0.5)
@@ -74,6 +75,7 @@ def test_waits_grow_up_to_a_bound() -> None:
         assert attempts.failed() == waits[0]
 
 
+@pytest.mark.req("rfc8071-4.1")
 def test_periodic_calls() -> None:
     """A periodic connection is made anew a period after it was over."""
     assert Attempts(told("a", period=3600.0), lambda: 0.3).succeeded() == 3600.0

@@ -139,6 +139,7 @@ async def test_both_kinds_of_key(site: Site) -> None:
         assert [await whoami(first), await whoami(second)] == ["ed@127.0.0.1", "ec@127.0.0.1"]
 
 
+@pytest.mark.req("rfc7589-5")
 async def test_who_stays_outside(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """No certificate, one of a stranger, one that has expired, and old versions of TLS end without a session."""
     caplog.set_level(logging.INFO, "eman_netconf.audit")
@@ -153,6 +154,7 @@ async def test_who_stays_outside(site: Site, caplog: pytest.LogCaptureFixture) -
     assert len([line for line in caplog.messages if "refused over netconf-tls" in line]) == 4
 
 
+@pytest.mark.req("rfc7589-7")
 async def test_nobody_without_a_name(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A certificate to which no rule gives a name ends the connection before any hello, and is told."""
     caplog.set_level(logging.INFO, "eman_netconf.audit")
