@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from eman_netconf.errors import ErrorTag, ErrorType
+from eman_netconf.errors import BASE_NS, ErrorTag, ErrorType
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Notification
 from eman_netconf.notifications.receiver import NETMOD_NS
 from eman_netconf.notifications.streams import event_time
@@ -84,6 +84,7 @@ async def test_stream_by_name(site: Bench) -> None:
     [
         f'<filter type="subtree">{STARTS_OF_ANN}</filter>',
         f"<filter>{STARTS_OF_ANN}</filter>",
+        f'<nc:filter xmlns:nc="{BASE_NS}" type="subtree">{STARTS_OF_ANN}</nc:filter>',  # as ncclient writes it
         f'<filter xmlns:n="{BASE_NOTES}" type="xpath" select="/n:netconf-session-start[n:username=\'ann\']"/>',
     ],
 )

@@ -66,6 +66,7 @@ async def _perform(server: Server, session: SessionInfo, element: Element) -> Re
     if node is None or handler is None or _names_nothing(node):
         raise _unsupported(server.schema, name)
     server.judge.operation(session, node)
+    notifications.MEANT.get(known, _as_said)(element)
     given = _read_input(server, element, node, server.judge.readable(session, server.datastores.running))
     return await handler(server, Request(session, node, given, element))
 
@@ -113,6 +114,10 @@ def _read_input(server: Server, element: Element, node: SchemaNode, root: Inner,
                 error.tag = ErrorTag.MISSING_ELEMENT
         raise RpcErrors(errors)
     return given
+
+
+def _as_said(_element: Element) -> None:
+    """What the client wrote is what it means."""
 
 
 def _as_it_is(_error: RpcError) -> None:

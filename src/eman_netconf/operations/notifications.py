@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from eman_netconf.errors import ErrorInfo, ErrorTag, ErrorType, RpcError
+from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Ok, Reply
 from eman_netconf.notifications.filters import event_schema
 from eman_netconf.notifications.streams import NETCONF, Streams, event_time
 from eman_netconf.operations.filters import read_filter
 from eman_netconf.operations.ports import Handler, Request, Server
+from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Late, make_inner
 
@@ -20,6 +21,8 @@ CAPABILITIES: Final = (
     "urn:ietf:params:netconf:capability:notification:1.0",
     "urn:ietf:params:netconf:capability:interleave:1.0",
 )
+
+_FILTER: Final = f"{{{NOTIFICATION_NS}}}filter"
 
 
 async def create_subscription(server: Server, request: Request) -> Reply:
@@ -45,7 +48,7 @@ async def create_subscription(server: Server, request: Request) -> Reply:
         raise _bad(ErrorTag.MISSING_ELEMENT, "startTime", "stopTime needs a startTime.")
     if start is not None and stop is not None and stop < start:
         raise _bad(ErrorTag.BAD_ELEMENT, "stopTime", "stopTime is before startTime.")
-    selection = read_filter(request.element.find(f"{{{NOTIFICATION_NS}}}filter"), event_schema(server.schema))
+    selection = read_filter(request.element.find(_FILTER), event_schema(server.schema))
     server.receivers.subscribe(request.session, selection, start, stop)
     return Ok()
 
@@ -63,6 +66,15 @@ def _instant(text: str | None, parameter: str) -> float | None:
 def _bad(tag: ErrorTag, parameter: str, message: str) -> RpcError:
     return RpcError(tag, message, type=ErrorType.PROTOCOL, info=(ErrorInfo("bad-element", parameter),))
 
+
+def _meant(element: Element) -> None:
+    """ncclient puts the filter into the base namespace; what it means is plain."""
+    for child in element.iterchildren(f"{{{BASE_NS}}}filter"):
+        child.tag = _FILTER
+
+
+#: What is changed in a request before it is read, where clients are known to write something else than they mean.
+MEANT: Mapping[tuple[str, str], Callable[[Element], None]] = {(NOTIFICATION_NS, "create-subscription"): _meant}
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {(NOTIFICATION_NS, "create-subscription"): create_subscription}
 
