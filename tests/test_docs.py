@@ -87,7 +87,14 @@ def test_the_bootstrap_file_is_as_described() -> None:
     assert (bootstrap.limits, bootstrap.log) == (config.Limits(), config.Log())
     known = {"server": {"state", "host-entity"}, "admin": {"user"}, "log": {field.name for field in fields(config.Log)}}
     assert {name: set(document[name]) for name in known} == known
-    assert {name.replace("-", "_") for name in document["listen"][0]} == {field.name for field in fields(config.Listen)}
+    for tables, kind in (
+        (document["listen"], config.Listen),
+        (document["call-home"], config.CallHome),
+        ([document["tls"]], config.Tls),
+        ([document["ssh"]], config.Ssh),
+    ):
+        said = {name.replace("-", "_") for table in tables for name in table}
+        assert said == {field.name.replace("addresses", "address") for field in fields(kind)}
     refused = set()
     for field in fields(config.Limits):
         name = field.name.replace("_", "-")
