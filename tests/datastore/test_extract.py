@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eman_netconf.datastore.edit import at_once
 from eman_netconf.datastore.evaluate import picking
 from eman_netconf.datastore.extract import ALL, Sieve, extract
-from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree, compile_xpath, prune
+from eman_netconf.datastore.select import EVERYTHING, SILENT, Selection, compile_subtree, compile_xpath, joined, prune
 from eman_netconf.errors import ErrorTag
 from eman_netconf.yang import xpath
 from eman_netconf.yang.annotated import ORIGIN_NS, Annotated
@@ -278,3 +278,12 @@ def test_entries_are_made_one_by_one(toy: Schema) -> None:
         while b"<item" not in next(sent):
             pass
         assert counted.made == entries
+
+
+def test_what_is_left_out_gives_others_a_turn(toy: Schema) -> None:
+    """While entries are looked at and none is told, there are empty slices now and then, and nothing else."""
+    root = tree(toy, "<shelf>" + "".join(f"<item><id>{n}</id></item>" for n in range(10 * SILENT)) + "</shelf>")
+    asked = compile_subtree(config("<shelf><item><note>none has it</note></item></shelf>"), toy)
+    assert asked.pick is not None
+    sent = joined(Annotated(tagged=True, origins=False).slices(extract(asked.pick, root, ALL)))
+    assert list(sent) == [b""] * 10

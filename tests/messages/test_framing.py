@@ -237,6 +237,16 @@ def test_pieces(chunked: bool) -> None:
     assert len(pieces) <= 520_005 // PIECE + 4
 
 
+@pytest.mark.parametrize("chunked", [True, False])
+def test_empty_slices_are_turns_for_others(chunked: bool) -> None:
+    """For an empty slice there is an empty piece, of which nothing is seen on the wire."""
+    pieces = list(stream([b"<a>", b"", b"b", b"", b"</a>"], chunked=chunked))
+    assert [piece for piece in pieces if not piece] == [b"", b""]
+    source = framer(chunked=chunked)
+    source.receive(b"".join(pieces))
+    assert messages(source) == [b"<a>b</a>"]
+
+
 def test_streams_lazily() -> None:
     """Slices are made while pieces are taken, not before."""
     made = 0

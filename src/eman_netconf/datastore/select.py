@@ -26,6 +26,9 @@ from eman_netconf.yang.xpath_functions import Returns
 #: Slices of a stream are joined up to about this many bytes: a packet costs the same whatever its size.
 SLICE = 32_768
 
+#: Entries that are looked at and left out between two turns of others: a few milliseconds of work.
+SILENT = 16
+
 #: Elements of a subtree filter that look at every entry of a list.
 MAX_SCANS = 256
 
@@ -210,10 +213,16 @@ def pieces(inner: Inner) -> Iterator[bytes]:
 
 
 def joined(parts: Iterator[bytes], size: int = SLICE) -> Iterator[bytes]:
-    """The same bytes in slices of at least ``size``."""
+    """The same bytes in slices of at least ``size``; an empty one after many that were empty, to give others a turn."""
     waiting: list[bytes] = []
-    length = 0
+    length = silent = 0
     for part in parts:
+        if not part:
+            silent += 1
+            if silent == SILENT:
+                yield b""
+                silent = 0
+            continue
         waiting.append(part)
         length += len(part)
         if length >= size:

@@ -162,10 +162,14 @@ def frame(message: bytes, *, chunked: bool) -> bytes:
 def stream(slices: Iterable[bytes], *, chunked: bool) -> Iterator[bytes]:
     """One message, made slice by slice, as it goes on the wire: in pieces of about ``PIECE`` bytes.
 
-    Small slices are joined and large ones cut; slices are asked for as the pieces are taken, at most two ahead.
+    Small slices are joined and large ones cut; slices are asked for as the pieces are taken, at most two ahead. For
+    an empty slice there is an empty piece, which is nothing to send but a time to let others run.
     """
     held: bytes | None = None  # the end goes out with the last piece: a packet less for each small reply
     for piece in _pieces(slices):
+        if not piece:
+            yield b""
+            continue
         if held is not None:
             yield held
         held = b"\n#%d\n%b" % (len(piece), piece) if chunked else piece
@@ -185,5 +189,7 @@ def _pieces(slices: Iterable[bytes]) -> Iterator[bytes]:
         elif data:
             held.append(data)
             size += len(data)
+        else:
+            yield b""
     if held:
         yield b"".join(held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -508,10 +509,9 @@ class LiveSession:
     async def _send(self, first: bytes, rest: Iterator[bytes]) -> None:
         self._flush_notifications()
         self._replying = True
-        self._write(first)
-        await self._room()
-        for piece in rest:
-            self._write(piece)
+        for piece in itertools.chain((first,), rest):
+            if piece:
+                self._write(piece)
             await self._room()
         self._replying = False
         if self._notifications:

@@ -10,6 +10,7 @@ from eman_netconf.yang.origin import Origin, Sourced
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner, ListNode
+from eman_netconf.yang.views import each
 
 DEFAULT_NS: Final = "urn:ietf:params:xml:ns:netconf:default:1.0"
 ORIGIN_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-origin"
@@ -38,7 +39,8 @@ class Annotated:
     def slices(self, root: Inner) -> Iterator[bytes]:
         """The children of a root, one slice for each entry of a list that stands outside other lists.
 
-        A container without presence that has children of which nothing is left is not printed.
+        The slice of an entry that a view leaves out is empty. A container without presence that has children of which
+        nothing is left is not printed.
         """
         for node, data in root.ordered():
             yield from self._outer(root, node, data, None)
@@ -46,14 +48,14 @@ class Annotated:
     def _outer(self, parent: Inner, node: SchemaNode, data: Data, inherited: Origin | None) -> Iterator[bytes]:
         """A node outside all lists."""
         if isinstance(data, ListNode):
-            for entry in data.entries.values():
-                yield self._inner(parent, entry, inherited)
+            for entry in each(data.entries):
+                yield b"" if entry is None else self._inner(parent, entry, inherited)
         elif isinstance(data, Inner) and any(isinstance(child, Inner | ListNode) for child in data.children.values()):
             origin = self._origin(parent, node, data)
             opened = False
             for below, child in data.ordered():
                 for part in self._outer(data, below, child, origin or inherited):
-                    if not opened:
+                    if part and not opened:
                         opened = True
                         yield self._marked(node.open_tag, node, self._marks(node, origin, inherited))
                     yield part

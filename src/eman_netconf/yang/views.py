@@ -47,5 +47,15 @@ class Entries(Mapping[Key, Inner]):
                 yield key
         self._at = None
 
+    def each(self) -> Iterator[Inner | None]:
+        """What is shown of every entry, None where it is not there: for who may not be silent for long."""
+        for key, entry in self._entries.items():
+            yield self._show(key, entry)
+
     def __len__(self) -> int:
         return len(self._entries) if self._every else sum(1 for _ in self)
+
+
+def each(entries: Mapping[Key, Inner]) -> Iterator[Inner | None]:
+    """The entries of any list one by one, with None where a view leaves one out."""
+    return entries.each() if isinstance(entries, Entries) else iter(entries.values())
