@@ -7,7 +7,7 @@ from lxml import etree
 
 from eman_netconf.datastore.select import EVERYTHING, compile_subtree, compile_xpath
 from eman_netconf.notifications.filters import event_schema, passes
-from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.schema import Kind, Schema
 from tests.notifications.stage import EMPS, Stage
 
 EMPI = "urn:eman:yang:eman-power-interface"
@@ -59,7 +59,11 @@ def test_everything(stage: Stage) -> None:
 
 
 def test_schema_of_events(schema: Schema) -> None:
-    """The schema of events is made once and holds every notification and no data."""
+    """The schema of events is made once and holds every notification, and of the data what one stands in."""
     events = event_schema(schema)
     assert event_schema(schema) is events
-    assert dict(events.root.children) == dict(schema.notifications)
+    kinds = {node.kind for name, node in events.root.children.items() if name not in schema.notifications}
+    assert schema.notifications.items() <= events.root.children.items()
+    assert kinds == {Kind.CONTAINER}
+    alarm = events.find("ietf-alarms:alarms/alarm-list/alarm")
+    assert [node.name for node in alarm.children.values()] == [*(key.name for key in alarm.keys), "operator-action"]

@@ -198,6 +198,11 @@ class Battery:
         charge, capacity = self._value(Quantity.CHARGE), self._value(Quantity.ACTUAL_CAPACITY)
         return float(charge) / float(capacity) * 100 if charge is not None and capacity else None
 
+    @property
+    def was_read(self) -> bool:
+        """Whether anything is known of it, so that an alarm that is not active is off."""
+        return bool(self._samples)
+
     def _judge(self) -> list[Event]:
         """Which alarms are in force now, and what to tell about those that changed."""
         active = set(self._device_alarms)

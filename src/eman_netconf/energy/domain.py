@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from eman_netconf.energy.changes import Touched, entries, touched
 from eman_netconf.energy.checks import Checks
+from eman_netconf.energy.conditions import Conditions
 from eman_netconf.energy.control import Control
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
 from eman_netconf.energy.intake import Intake
-from eman_netconf.energy.links import Link
+from eman_netconf.energy.links import LOST, Link
 from eman_netconf.energy.planning import Plan
 from eman_netconf.energy.records import Archive
 from eman_netconf.energy.requests import RequestStatus
@@ -30,8 +31,6 @@ from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode
 
 if TYPE_CHECKING:
     from eman_netconf.yang.diff import Change
-
-_LOST = frozenset({LinkState.STALE, LinkState.BACKING_OFF})
 
 
 class Domain:
@@ -47,7 +46,9 @@ class Domain:
         self.control = Control(self.site, self.timers, host_entity)
         self.intake = Intake(self.site, self.control)
         self.groups = Groups(schema, self.site)
+        self.conditions = Conditions(self.site, self.control.planner.vital)
         self._archive = Archive(self.site, self.control, self.groups)
+        self._turned: set[str] = set()
         self._order: tuple[int, Mapping[Key, Inner], Mapping[Key, Entity]] = (-1, {}, {})
         self.site.touched = self.groups.touch
 
@@ -70,6 +71,7 @@ class Domain:
         for (name,), _old, config in self._touched(change, running, self.site.link_nodes.backend):
             if config is not None:
                 self._link(name).configure(config)
+                self._turned.add(name)
         ids = []
         for (id_,), _old, config in self._touched(change, running, self.site.nodes.entity):
             self.site.set_config(id_, config, now, out, quiet=quiet)
@@ -144,11 +146,12 @@ class Domain:
         link = self._link(backend)
         about = self.site.notices.about_backend
         count = {"entity-count": str(len(link.tells))}
+        self._turned.add(backend)
         if link.turn(state, now, error, duration):
             self.intake.link_turned(link, now, out)
             if state is not LinkState.UP:
                 self.control.lost(backend)
-        if state in _LOST and not link.lost:
+        if state in LOST and not link.lost:
             link.lost = True
             out.append(about("backend-unreachable", backend, now.wall, {**count, "error": error}))
         elif state is LinkState.UP and link.lost:
@@ -165,6 +168,7 @@ class Domain:
         if link is not None:
             self._archive.told(backend, self.site.told_by(link), {})
         self.site.forget_backend(backend, now, out)
+        self._turned.add(backend)
         return out
 
     # --- wishes
@@ -205,6 +209,11 @@ class Domain:
         """The ids of entities that came, went or show something else, readings aside, since this was asked last."""
         ids, self.site.nodes.stirred = self.site.nodes.stirred, set()
         return ids
+
+    def turned(self) -> set[str]:
+        """The names of backends of whose links there was news since this was asked last."""
+        names, self._turned = self._turned, set()
+        return names
 
     def operational(self, running: Inner, now: Now) -> Inner:
         """The container energy-management: ``running`` with all that was discovered and read merged in.

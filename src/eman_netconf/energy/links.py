@@ -14,6 +14,9 @@ _seconds = decimal64(3)
 _SHORTEST_GAP = 60.0  # seconds without a reading that are always bridged
 _DEFAULT_INTERVAL = 10.0
 
+#: What a link is in when its device does not answer.
+LOST = frozenset({LinkState.STALE, LinkState.BACKING_OFF})
+
 
 class LinkNodes:
     """The schema nodes of the list backend."""
@@ -24,6 +27,7 @@ class LinkNodes:
         self.name = backend.child("name")
         self.poll_interval = backend.child("poll-interval")
         self.timeout = backend.child("timeout")
+        self.enabled = backend.child("enabled")
         self.link = link = backend.child("link")
         self.state = link.child("state")
         self.state_since = link.child("state-since")
@@ -39,6 +43,7 @@ class Link:
 
     __slots__ = (
         "_nodes",
+        "enabled",
         "error",
         "failures",
         "last_contact",
@@ -68,6 +73,7 @@ class Link:
         self.poll_duration: float | None = None
         self.poll_interval = _DEFAULT_INTERVAL
         self.timeout = 5.0
+        self.enabled = True
         self.lost = False  # backend-unreachable was sent, backend-recovered not yet
         self.points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
         self.tells: dict[str, str] = {}  # local name -> entity id
@@ -75,11 +81,12 @@ class Link:
         self.node: Inner | None = None
 
     def configure(self, config: Inner | None) -> None:
-        """Take the intervals from the configured entry."""
+        """Take the intervals from the configured entry, and whether it is at work."""
         interval = config.get(self._nodes.poll_interval) if config is not None else None
         timeout = config.get(self._nodes.timeout) if config is not None else None
         self.poll_interval = float(interval) if isinstance(interval, str) else _DEFAULT_INTERVAL
         self.timeout = float(timeout) if isinstance(timeout, str) else 5.0
+        self.enabled = config is not None and config.get(self._nodes.enabled) != "false"
 
     @property
     def longest_gap(self) -> float:

@@ -352,6 +352,21 @@ class Graph:
             waiting += self._behind(entity, None)
         return [entity for entity in dark if entity not in asked]
 
+    def fed(self, entity: str) -> bool:
+        """Whether power can reach ``entity``, by the same measure as ``loss``."""
+        return self._fed(entity, set(), {})
+
+    def downstream(self, entities: Iterable[str]) -> set[str]:
+        """``entities`` and all whose supply may depend on one of them."""
+        found: set[str] = set()
+        waiting = list(entities)
+        while waiting:
+            entity = waiting.pop()
+            if entity not in found:
+                found.add(entity)
+                waiting += self._behind(entity, None)
+        return found
+
     def _behind(self, entity: str, outlet: str | None) -> list[str]:
         """Whose supply may depend on an entity or one outlet of it: loads, their containers, and parts."""
         found: dict[str, None] = {}

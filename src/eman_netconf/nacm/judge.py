@@ -274,7 +274,8 @@ def _place(node: SchemaNode, notification: Inner) -> Path:
     path: list[Step] = []
     inner = Inner(node, {notification.schema: notification})
     for each in reversed([*node.ancestors()]):
-        data = inner.children.get(each)
+        named = (below for node, below in inner.children.items() if node.tag == each.tag)
+        data = next(named, None)
         if isinstance(data, ListNode):
             data = next(iter(data.entries.values()), None)
         inner = data if isinstance(data, Inner) else Inner(each)

@@ -6,23 +6,13 @@ which it selects something is delivered whole, so that all receivers share its b
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from eman_netconf.datastore.select import EVERYTHING, Selection, prune
 from eman_netconf.errors import RpcError
-from eman_netconf.yang.schema import Kind, Schema, SchemaNode
+from eman_netconf.yang.events import event_schema
+from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 
-
-def event_schema(schema: Schema) -> Schema:
-    """The schema whose top level has the notifications of ``schema`` in place of its data; filters compile with it."""
-    made = schema.cache.get(event_schema)
-    if made is None:
-        root = SchemaNode(Kind.ROOT, "", schema.root.module, None, config=False, children=dict(schema.notifications))
-        root.seal()
-        made = schema.cache[event_schema] = replace(schema, root=root, cache={})
-    assert isinstance(made, Schema)
-    return made
+__all__ = ["event_schema", "passes"]  # filters compile with the former
 
 
 def passes(selection: Selection, events: Schema, notification: Inner) -> bool:

@@ -35,6 +35,7 @@ from eman_netconf.operations.monitoring import Monitoring, capabilities
 from eman_netconf.operations.ports import Server
 from eman_netconf.server import audit, systemd
 from eman_netconf.server.administrator import AdministratorStays
+from eman_netconf.server.alarms import Alarms
 from eman_netconf.server.backups import Backups
 from eman_netconf.server.certificates import Rule, read_rules
 from eman_netconf.server.clock import Clock
@@ -193,6 +194,7 @@ class Daemon:
         judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running)
         self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
+        alarms = Alarms(self.schema, self.energy, self.datastores, events.notified)
         receivers = events.wire(self.sessions, self.datastores, judge)
         self.subscriptions = Subscriptions(
             self.schema, self.datastores, self.sessions, judge, events.streams, receivers, self.energy, self.clock
@@ -214,6 +216,7 @@ class Daemon:
             actions={
                 **audit.audited(actions.actions(self.energy), self.energy.domain.site),
                 **self.commits.actions(),
+                **alarms.actions(),
             },
         )
 

@@ -8,8 +8,9 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from eman_netconf.backend import Inventory, LinkState, Outcome, Pass, Plugin
 from eman_netconf.energy.domain import Domain
@@ -33,6 +34,20 @@ RECORDS = 500  # so many of them are made in one turn of the loop
 CLOCK_EVERY = 10.0  # seconds between questions to the kernel about its clock
 
 
+#: Records to be stored, by name; None = it may be deleted.
+Changes = list[tuple[str, dict[str, Any] | None]]
+
+
+class Keeper(Protocol):
+    """Somebody else whose records are stored with those of the core."""
+
+    def restore(self, saved: Mapping[str, Mapping[str, Any]], /) -> None:
+        """Take up the records of an earlier life."""
+
+    def dirty(self, limit: int, /) -> Changes:
+        """At most ``limit`` records that changed since they were asked for, by name."""
+
+
 class Energy:
     """Receiver of the poller, participant of commits, source of operational state; one per server."""
 
@@ -44,6 +59,8 @@ class Energy:
         self.poller = Poller(plugins, self, clock, state / "backends")
         self.published: list[Callable[[Notify], None]] = []
         self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
+        self.troubled: list[Callable[[set[str], set[str]], None]] = []  # entities, backends: maybe well, maybe not
+        self.keepers: dict[str, Keeper] = {}  # by the word their records begin with, which no id does
         self._history = history
         self._vault = vault
         self._timer_moved = asyncio.Event()
@@ -59,7 +76,12 @@ class Energy:
     def start(self, running: Inner) -> None:
         """Take over what history kept and what is configured, then begin to poll."""
         now = self.clock.now()
-        self.domain.restore(self._history.records(), now, clean=self._history.clean)
+        saved = self._history.records()
+        for word, keeper in self.keepers.items():
+            start = f"{word}:"
+            names = [name for name in saved if name.startswith(start)]
+            keeper.restore({name.removeprefix(start): saved.pop(name) for name in names})
+        self.domain.restore(saved, now, clean=self._history.clean)
         self._deliver(self.domain.configure(None, running, now))
         self._configure_backends(running)
 
@@ -106,11 +128,14 @@ class Energy:
 
     async def _store(self) -> None:
         """One batch; what is not known to be stored is kept for the next."""
-        while changed := self.domain.dirty(RECORDS):
-            self._unsaved.update(changed)
-            if len(changed) < RECORDS:
-                break
-            await asyncio.sleep(0)
+        sources: list[Callable[[int], Changes]] = [self.domain.dirty]
+        sources += [partial(_kept, word, keeper) for word, keeper in self.keepers.items()]
+        for source in sources:
+            while changed := source(RECORDS):
+                self._unsaved.update(changed)
+                if len(changed) < RECORDS:
+                    break
+                await asyncio.sleep(0)
         if not self._unsaved:
             return
         batch = dict(self._unsaved)
@@ -226,10 +251,17 @@ class Energy:
                 case Audit(_, by, entity, event):
                     audit.energy(by, entity, event)
         self._timer_moved.set()
-        stirred = self.domain.stirred()
+        stirred, turned = self.domain.stirred(), self.domain.turned()
+        if stirred or turned:
+            for judge in self.troubled:
+                judge(stirred, turned)
         if stirred or powers:
             for told in self.stirred:
                 told(stirred, powers)
+
+
+def _kept(word: str, keeper: Keeper, limit: int) -> Changes:
+    return [(f"{word}:{name}", record) for name, record in keeper.dirty(limit)]
 
 
 def _clock_inner(node: SchemaNode) -> Inner | None:

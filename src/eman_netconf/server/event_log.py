@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar, TypeVarTuple
 from eman_netconf import safexml
 from eman_netconf.notifications.streams import Event
 from eman_netconf.server.history import HistoryUnusable
+from eman_netconf.yang.events import event_schema
 from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Late
@@ -72,6 +73,7 @@ class StoredEvents:
 
     def __init__(self, path: Path, schema: Schema, wall: Callable[[], float], *, kept: int = KEPT) -> None:
         self._schema = schema
+        self._events = event_schema(schema).root.children
         self._wall = wall
         self._kept = kept
         self._waiting: deque[Event] = deque()
@@ -174,7 +176,7 @@ class StoredEvents:
 
     def _event(self, row: _Row) -> Event:
         number, wall, namespace, name, entity, content = row
-        node = self._schema.notifications[namespace, name]
+        node = self._events[namespace, name]
         return Event(number, wall, Late(node, partial(_children, content, node, self._schema), xml=content), entity)
 
     # --- in the thread
@@ -214,7 +216,7 @@ class StoredEvents:
     def _forget_unknown(self) -> None:
         """Events of notifications that no model describes any more cannot be judged or filtered: they go."""
         for known in self._db.execute("SELECT DISTINCT namespace, name FROM event").fetchall():
-            if known not in self._schema.notifications:
+            if known not in self._events:
                 self._db.execute("DELETE FROM event WHERE namespace = ? AND name = ?", known)
 
 

@@ -24,6 +24,7 @@ from eman_netconf.operations.ports import Judge
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.event_log import StoredEvents
 from eman_netconf.server.sessions import End, LiveSession, Sessions, Termination
+from eman_netconf.yang.events import notification_of
 from eman_netconf.yang.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Receivers:
         def wanted(event: Event) -> bool:
             notification = event.notification
             return passes(selection, self._events, notification) and self._judge.notification(
-                session, notification.schema, notification
+                session, notification_of(notification).schema, notification
             )
 
         receiver = Receiver(wanted, last=self._streams.last, start=start, stop=stop)

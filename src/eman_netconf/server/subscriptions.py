@@ -22,6 +22,7 @@ from eman_netconf.server.clock import Clock
 from eman_netconf.server.energy import Energy
 from eman_netconf.server.events import Receivers
 from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD, End, Sessions
+from eman_netconf.yang.events import notification_of
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner, ListNode
 
@@ -146,7 +147,7 @@ class Subscriptions:
     def _wanted(self, subscription: Subscription, event: Event) -> bool:
         notification = event.notification
         return passes(subscription.terms.selection, self._events, notification) and self._judge.notification(
-            subscription.session, notification.schema, notification
+            subscription.session, notification_of(notification).schema, notification
         )
 
     # --- time

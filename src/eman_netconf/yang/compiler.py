@@ -470,7 +470,7 @@ class _Compiler:
 
     def seal(self, node: SchemaNode) -> None:
         node.seal()
-        for order, child in enumerate(node.children.values()):
+        for order, child in enumerate((*node.children.values(), *node.notifications.values())):
             child.order = order
         for child in (*node.children.values(), *node.actions.values(), *node.notifications.values()):
             self.seal(child)

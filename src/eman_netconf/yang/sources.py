@@ -27,6 +27,7 @@ STANDARD: tuple[str, ...] = (
     "ietf-subscribed-notifications",
     "ietf-yang-push",
     "ietf-yang-patch",
+    "ietf-alarms",
 )
 
 #: modules of our own that clients are not told of: operations whose RFC has no module that pyang ships (decision 9)
@@ -38,6 +39,7 @@ FEATURES: Mapping[str, frozenset[str]] = {
         {"writable-running", "candidate", "confirmed-commit", "validate", "rollback-on-error", "xpath"}
     ),
     "ietf-subscribed-notifications": frozenset({"encode-xml", "replay", "subtree", "xpath"}),
+    "ietf-alarms": frozenset({"operator-actions", "alarm-history", "alarm-summary"}),
     "ietf-system": frozenset({"authentication", "local-users"}),
     "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
 }

@@ -1,0 +1,59 @@
+"""Alarms in the shell: what is wrong is asked of the energy core whenever it may be something else, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from eman_netconf.alarms.register import Register
+from eman_netconf.datastore.datastores import Datastores
+from eman_netconf.energy.conditions import Sort, Subject
+from eman_netconf.energy.effects import Notify
+from eman_netconf.operations.alarms import AlarmsShown, actions
+from eman_netconf.operations.ports import ActionHandler
+from eman_netconf.server.energy import Energy
+from eman_netconf.yang.schema import Schema
+
+
+class Alarms:
+    """The register of a server. ``publish`` tells notifications to the event stream.
+
+    To be made before the energy core starts, which then restores the records of the register.
+    """
+
+    def __init__(
+        self, schema: Schema, energy: Energy, datastores: Datastores, publish: Callable[[Notify], None]
+    ) -> None:
+        self._register = Register(schema)
+        self._energy = energy
+        self._publish = publish
+        self._judged = False
+        shown = AlarmsShown(self._register)
+        shown.configure(datastores.running)
+        datastores.participants.append(shown)
+        datastores.sources.append(shown)
+        energy.keepers["alarms"] = self._register
+        energy.troubled.append(self._judge)
+
+    def actions(self) -> Mapping[tuple[str, str], ActionHandler]:
+        """The handlers of the actions on alarms."""
+        return actions(self._register)
+
+    def _judge(self, entities: Iterable[str], backends: Iterable[str]) -> None:
+        conditions = self._energy.domain.conditions
+        entities = set(entities)
+        if entities:
+            entities |= conditions.dependent(entities)
+        subjects = {Subject(Sort.ENTITY, id_) for id_ in entities} | {Subject(Sort.BACKEND, name) for name in backends}
+        if not self._judged:  # what was wrong in an earlier life may be about what is gone
+            subjects |= self._register.subjects()
+            self._judged = True
+        wall = self._energy.now().wall
+        for subject in sorted(subjects):
+            self._judge_one(subject, wall)
+
+    def _judge_one(self, subject: Subject, wall: float) -> None:
+        conditions = self._energy.domain.conditions
+        holding = conditions.holding(subject)
+        told = self._register.judge(subject, holding, lambda kind, part: conditions.unsure(subject, kind, part), wall)
+        for notify in told:
+            self._publish(notify)

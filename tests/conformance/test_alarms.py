@@ -1,0 +1,160 @@
+"""Alarms over the wire: a device dies, an operator sees to it, the server restarts, all is well again (RFC 8632)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from ncclient import manager
+from ncclient.operations import RPCError
+
+from tests.conformance.conftest import NS, ServerProcess, all_read, demo_process, found, switch, until
+
+AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
+EMAL = "urn:eman:yang:eman-alarm"
+PATIENCE = 120
+NAMES = NS | {"al": AL, "emal": EMAL}
+GATEWAY = "/eman:energy-management/embe:backends/embe:backend[embe:name='gw-1']"
+BEGIN = ["--start-time", "2026-01-20T18:00:00Z", "--speed", "20"]
+
+
+@contextmanager
+def running(state: Path) -> Iterator[ServerProcess]:
+    """A demo site whose devices have all been read."""
+    server = demo_process(state, *BEGIN).start()
+    try:
+        with server.connect() as session:
+            all_read(session)
+        yield server
+        assert server.end() == 0, server.log.read_text()[-2000:]
+    finally:
+        server.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ServerProcess]:
+    with running(tmp_path / "state") as server:
+        yield server
+
+
+def alarms(session: manager.Manager, kind: str) -> list[etree._Element]:
+    """The entries of one type."""
+    listed = session.get(filter=("subtree", f'<alarms xmlns="{AL}"><alarm-list/></alarms>')).data_ele
+    return [each for each in listed.iter(f"{{{AL}}}alarm") if each.findtext(f"{{{AL}}}alarm-type-id") == f"emal:{kind}"]
+
+
+def the(session: manager.Manager, kind: str, *, cleared: bool) -> etree._Element:
+    """The one alarm of a type, once it is there and cleared, or not."""
+    told = "true" if cleared else "false"
+    return until(
+        lambda: [each for each in alarms(session, kind) if text(each, "is-cleared") == told],
+        f"an alarm {kind} is there, cleared: {told}",
+    )[0]
+
+
+def text(element: etree._Element, name: str) -> str | None:
+    return element.findtext(f"{{{AL}}}{name}")  # type: ignore[no-any-return]
+
+
+def texts(element: etree._Element, listed: str, name: str) -> list[str | None]:
+    return [text(each, name) for each in element.iterfind(f"{{{AL}}}{listed}")]
+
+
+def act(session: manager.Manager, inside: str) -> etree._Element:
+    """Call an action below /alarms/alarm-list."""
+    request = (
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><alarms xmlns="{AL}"><alarm-list>{inside}</alarm-list></alarms>'
+        "</action>"
+    )
+    return etree.fromstring(session.dispatch(etree.fromstring(request)).xml.encode())
+
+
+def say(session: manager.Manager, kind: str, resource: str, state: str, note: str) -> etree._Element:
+    declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NAMES.items())
+    return act(
+        session,
+        f"<alarm><resource {declared}>{resource}</resource><alarm-type-id {declared}>emal:{kind}</alarm-type-id>"
+        f"<alarm-type-qualifier/><set-operator-state><state>{state}</state><text>{note}</text></set-operator-state>"
+        "</alarm>",
+    )
+
+
+def heard(session: manager.Manager, name: str) -> etree._Element:
+    """The next notification of that name, wherever it stands."""
+    while True:
+        told = session.take_notification(timeout=PATIENCE)
+        assert told is not None, f"no {name}"
+        found = etree.fromstring(told.notification_xml.encode())[1]
+        for each in found.iter(f"{{{AL}}}{name}"):
+            return found if each is not found else each
+
+
+def test_life_of_an_alarm(tmp_path: Path) -> None:
+    """A device that dies raises an alarm that an operator acknowledges; both outlive the server; life clears it."""
+    state = tmp_path / "state"
+    with running(state) as server, server.connect() as session, server.connect() as listener:
+        listener.create_subscription()
+        assert not alarms(session, "backend-unreachable")
+
+        switch(session, "pdu-a", "outlet-14", "off", "<accept-collateral>true</accept-collateral>")
+        raised = the(session, "backend-unreachable", cleared=False)
+        assert text(raised, "perceived-severity") == "major"
+        assert "gw-1" in (text(raised, "alarm-text") or "")
+        resource = raised.find(f"{{{AL}}}resource")
+        assert found(session, str(resource.text)), "the resource is a path of the site"
+        told = heard(listener, "alarm-notification")
+        assert told.findtext(f"{{{AL}}}perceived-severity") == "major"
+
+        say(session, "backend-unreachable", GATEWAY, "ack", "on my way")
+        told = heard(listener, "operator-action")
+        assert etree.QName(told).localname == "alarms"
+        assert told.xpath("al:alarm-list/al:alarm/al:operator-action/al:state/text()", namespaces=NAMES) == ["ack"]
+        acknowledged = the(session, "backend-unreachable", cleared=False)
+        assert texts(acknowledged, "operator-state-change", "text") == ["on my way"]
+        assert texts(acknowledged, "operator-state-change", "operator") == ["admin"]
+        before = texts(acknowledged, "status-change", "time")
+
+    server = demo_process(state, *BEGIN).start()
+    try:
+        with server.connect() as session, server.connect() as listener:
+            listener.create_subscription()
+            kept = the(session, "backend-unreachable", cleared=False)
+            assert texts(kept, "operator-state-change", "text") == ["on my way"]
+            assert text(kept, "time-created") == text(raised, "time-created")
+            assert texts(kept, "status-change", "time")[-len(before) :] == before
+
+            switch_when_there(session)
+            cleared = the(session, "backend-unreachable", cleared=True)
+            assert texts(cleared, "status-change", "perceived-severity")[0] == "cleared"
+            told = heard(listener, "alarm-notification")
+            while told.findtext(f"{{{AL}}}alarm-type-id") != "emal:backend-unreachable":
+                told = heard(listener, "alarm-notification")
+            assert told.findtext(f"{{{AL}}}perceived-severity") == "cleared", "a restart raises no alarm again"
+
+            counted = purge(session, "<alarm-clearance-status>cleared</alarm-clearance-status>")
+            assert counted >= 1
+            assert not alarms(session, "backend-unreachable")
+    finally:
+        server.end(signal.SIGKILL)
+
+
+def switch_when_there(session: manager.Manager) -> None:
+    """Switch the gateway on again; the outlet is known once its device was read."""
+
+    def switched() -> bool:
+        try:
+            switch(session, "pdu-a", "outlet-14", "on")
+        except RPCError:
+            return False
+        return True
+
+    until(switched, "the outlet can be switched")
+
+
+def purge(session: manager.Manager, criteria: str) -> int:
+    reply = act(session, f"<purge-alarms>{criteria}</purge-alarms>")
+    return int(reply.findtext(f"{{{AL}}}purged-alarms") or -1)
