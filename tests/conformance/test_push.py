@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -15,13 +16,16 @@ from ncclient.operations import RaiseMode
 
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema
-from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, switch
+from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, switch, until
+from tests.conformance.talking import Asyncssh
 from tests.notifications.subscriber import Subscriber
 
 SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 YP = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 NCN = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
+SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
 PATIENCE = 60
 
 
@@ -105,6 +109,7 @@ def error(reply: etree._Element) -> dict[str, str]:
     return {etree.QName(child).localname: (child.text or "").strip() for child in found}
 
 
+@pytest.mark.req("rfc8641-3.7", "rfc8641-4.4.1", "rfc8640-4")
 def test_periodic(session: manager.Manager) -> None:
     """A periodic subscription sends the selected data at once and then every period."""
     number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
@@ -127,6 +132,7 @@ def supplies(update: etree._Element) -> dict[str, str]:
     }
 
 
+@pytest.mark.req("rfc8641-3.3", "rfc8641-3.7", "rfc8641-3.10", "rfc8640-6")
 def test_on_change(session: manager.Manager, other: manager.Manager, schema: Schema) -> None:
     """A subscriber on change gets the whole once, then patches; making the edits it holds what the server shows."""
     establish(session, store(ON_CHANGE, entity_filter("pdu-a", f'<power-interface xmlns="{NS["empi"]}"/>')))
@@ -151,6 +157,7 @@ def test_on_change(session: manager.Manager, other: manager.Manager, schema: Sch
     switch(other, "pdu-a", "outlet-11", "on")
 
 
+@pytest.mark.req("rfc8641-3.7", "rfc8641-3.10")
 def test_on_change_of_configuration(session: manager.Manager, other: manager.Manager, schema: Schema) -> None:
     """What a commit changed in running comes as edits of just that."""
     establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
@@ -167,6 +174,7 @@ def test_on_change_of_configuration(session: manager.Manager, other: manager.Man
     assert entry.leaf("role") == "told on change"
 
 
+@pytest.mark.req("rfc8641-3.3")
 def test_without_sync(session: manager.Manager, other: manager.Manager) -> None:
     """Without sync-on-start nothing is sent until something changes, and excluded kinds of changes never are."""
     trigger = (
@@ -183,6 +191,7 @@ def test_without_sync(session: manager.Manager, other: manager.Manager) -> None:
     assert "replace" not in operations
 
 
+@pytest.mark.req("rfc8641-4.4.4")
 def test_resync(session: manager.Manager) -> None:
     """resync-subscription sends the whole again; for one that is not on change it is an error."""
     number = establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
@@ -196,6 +205,7 @@ def test_resync(session: manager.Manager) -> None:
     assert refusal["error-app-tag"] == "ietf-yang-push:no-such-subscription-resync"
 
 
+@pytest.mark.req("rfc8639-2.4.6", "rfc8640-7", "rfc8641-3.2", "rfc8641-3.6")
 @pytest.mark.parametrize(
     ("body", "tag", "reason", "hint"),
     [
@@ -237,6 +247,7 @@ def test_refusals(session: manager.Manager, body: str, tag: str, reason: str, hi
         assert info.findtext(f"{{{YP}}}{hint[0]}") == hint[1]
 
 
+@pytest.mark.req("rfc8639-2.4.3", "rfc8639-2.4.4", "rfc8641-4.4.2")
 def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription goes on with another filter and ends when it is deleted, by its own session alone."""
     number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
@@ -256,6 +267,7 @@ def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> 
     assert refusal["error-app-tag"] == "ietf-subscribed-notifications:no-such-subscription"
 
 
+@pytest.mark.req("rfc8639-2.4.5", "rfc8639-2.7.3")
 def test_kill(session: manager.Manager, other: manager.Manager) -> None:
     """The administrator ends anybody's subscription, whose receiver is told."""
     number = establish(session, store(ON_CHANGE, entity_filter("pdu-b")))
@@ -265,6 +277,7 @@ def test_kill(session: manager.Manager, other: manager.Manager) -> None:
     assert (told.findtext(f"{{{SN}}}reason") or "").endswith("no-such-subscription")
 
 
+@pytest.mark.req("rfc8639-2.1", "rfc8639-2.2", "rfc8639-2.4.2")
 def test_stream(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription to the stream gets the events its filter selects."""
     establish(
@@ -279,6 +292,7 @@ def test_stream(session: manager.Manager, other: manager.Manager) -> None:
     switch(other, "pdu-a", "outlet-12", "on")
 
 
+@pytest.mark.req("rfc8639-2.4.2.1", "rfc8639-2.7.7")
 def test_replay(session: manager.Manager, other: manager.Manager) -> None:
     """What happened before is replayed, then replay-completed, then what happens."""
     live = establish(session, "<stream>NETCONF</stream>")
@@ -301,6 +315,7 @@ def test_replay(session: manager.Manager, other: manager.Manager) -> None:
     heard(other, "netconf-config-change")
 
 
+@pytest.mark.req("rfc8639-2.4.2")
 def test_stop_time(session: manager.Manager) -> None:
     """At its stop-time a subscription ends, and its receiver is told; a stop-time in the past is refused."""
     soon = datetime.fromtimestamp(time.time() + 3, UTC).isoformat()
@@ -315,3 +330,169 @@ def test_stop_time(session: manager.Manager) -> None:
         )
     )
     assert refusal["error-tag"] == "invalid-value"
+
+
+# --- named filters ---------------------------------------------------------------------------------------------------
+
+
+def configure(session: manager.Manager, content: str) -> etree._Element:
+    config = f'<config xmlns="{NS["nc"]}" xmlns:nc="{NS["nc"]}">{content}</config>'
+    return etree.fromstring(session.edit_config(target="running", config=config).xml.encode())
+
+
+def selection_filter(content: str, operation: str = "replace") -> str:
+    return (
+        f'<filters xmlns="{SN}"><selection-filter xmlns="{YP}" nc:operation="{operation}">'
+        f"<filter-id>mine</filter-id>{content}</selection-filter></filters>"
+    )
+
+
+def xpath_filter(id_: str) -> str:
+    path = f"/e:energy-management/e:entities/e:entity[e:id='{id_}']"
+    return f'<datastore-xpath-filter xmlns:e="{EMAN}">{path}</datastore-xpath-filter>'
+
+
+@pytest.mark.req("rfc8639-2.2", "rfc8639-2.7.2", "rfc8639-2.7.3", "rfc8641-3.6")
+def test_named_filter(session: manager.Manager, other: manager.Manager) -> None:
+    """A subscription by the name of a filter follows what that filter selects, and ends with it."""
+    assert configure(other, selection_filter(xpath_filter("pdu-a"))).find("nc:ok", NS) is not None
+    number = establish(session, store(ON_CHANGE, "<yp:selection-filter-ref>mine</yp:selection-filter-ref>"))
+    assert heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
+
+    configure(other, selection_filter(xpath_filter("pdu-b")))
+    told = heard(session, "subscription-modified")
+    assert told.findtext(f"{{{SN}}}id") == str(number)
+    assert told.findtext(f"{{{YP}}}selection-filter-ref") == "mine"
+    assert heard(session, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-b"]
+
+    configure(other, selection_filter("", "delete"))
+    told = heard(session, "subscription-terminated")
+    assert (told.findtext(f"{{{SN}}}reason") or "").endswith("filter-unavailable")
+
+
+@pytest.mark.req("rfc8639-2.2")
+def test_filters_that_cannot_be_read(other: manager.Manager) -> None:
+    """A filter that nobody could use is not committed, and nobody configures subscriptions."""
+    wrong = error(configure(other, selection_filter("<datastore-xpath-filter>1 +</datastore-xpath-filter>")))
+    assert wrong["error-tag"] == "invalid-value"
+    subscription = f'<subscriptions xmlns="{SN}"><subscription><id>9</id><stream>NETCONF</stream>'
+    receivers = "<receivers><receiver><name>me</name></receiver></receivers>"
+    refused = error(configure(other, f"{subscription}{receivers}</subscription></subscriptions>"))
+    assert refused["error-tag"] == "operation-not-supported"
+
+
+# --- what is shown, who may see what, who is slow --------------------------------------------------------------------
+
+
+def listed(session: manager.Manager) -> dict[str, str]:
+    """The subscriptions there are, with the states of their receivers."""
+    shown = session.get(filter=("subtree", f'<subscriptions xmlns="{SN}"/>')).data_ele
+    return {
+        entry.findtext(f"{{{SN}}}id"): entry.findtext(f".//{{{SN}}}state")
+        for entry in shown.iter(f"{{{SN}}}subscription")
+    }
+
+
+@pytest.mark.req("rfc8639-3.1", "rfc8639-3.3", "rfc8640-5")
+def test_shown(site: ServerProcess, other: manager.Manager) -> None:
+    """Streams and subscriptions are state that can be read; a session's subscriptions end with it."""
+    with connected(site) as session:
+        numbers = {
+            str(establish(session, "<stream>NETCONF</stream>")),
+            str(establish(session, store(ON_CHANGE, entity_filter("pdu-a")))),
+        }
+        assert numbers <= listed(other).keys()
+    until(lambda: not numbers & listed(other).keys(), "the subscriptions end with their session")
+    streams = other.get(filter=("subtree", f'<streams xmlns="{SN}"/>')).data_ele
+    assert streams.findtext(f".//{{{SN}}}name") == "NETCONF"
+    assert streams.find(f".//{{{SN}}}replay-support") is not None
+
+
+@pytest.mark.req("rfc8640-3")
+def test_not_both_kinds(session: manager.Manager, other: manager.Manager) -> None:
+    """A session has subscriptions of RFC 5277 or of RFC 8639, not of both."""
+    assert call(session, "create-subscription", "", NCN).find("nc:ok", NS) is not None
+    refusal = error(call(session, "establish-subscription", "<stream>NETCONF</stream>"))
+    assert (refusal["error-type"], refusal["error-tag"]) == ("protocol", "operation-not-supported")
+    establish(other, "<stream>NETCONF</stream>")
+    refusal = error(call(other, "create-subscription", "", NCN))
+    assert (refusal["error-type"], refusal["error-tag"]) == ("protocol", "operation-not-supported")
+
+
+@pytest.mark.req("rfc8639-5.4", "rfc8641-3.9")
+def test_only_what_may_be_read(site: ServerProcess, other: manager.Manager) -> None:
+    """Who may not read an entity is told nothing of it; when the rules change he gets what he may read then."""
+    rule = (
+        '<rule-list nc:operation="{operation}"><name>eve</name><group>eves</group><rule><name>hidden</name>'
+        f"<path xmlns:em=\"{EMAN}\">/em:energy-management/em:entities/em:entity[em:id='pdu-b']</path>"
+        "<action>deny</action></rule></rule-list>"
+    )
+    acm = f'<nacm xmlns="{ACM}">{{}}</nacm>'
+    groups = "<groups><group><name>eves</name><user-name>eve</user-name></group></groups>"
+    configure(
+        other,
+        f'<system xmlns="{SYSTEM}"><authentication><user><name>eve</name><password>$0$open sesame</password></user>'
+        "</authentication></system>"
+        + acm.format(f"<exec-default>permit</exec-default>{groups}{rule.format(operation='merge')}"),
+    )
+    eve = site.connect(username="eve", password="open sesame")
+    eve.raise_mode = RaiseMode.NONE
+    with eve:
+        number = establish(eve, store(ON_CHANGE, subtree(f'<energy-management xmlns="{EMAN}"/>'), "running"))
+        first = heard(eve).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+        assert "pdu-a" in first
+        assert "pdu-b" not in first
+        configure(other, acm.format(rule.format(operation="delete")))
+        assert "pdu-b" in heard(eve, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+        refusal = error(call(eve, "kill-subscription", f"<id>{number}</id>"))
+        assert refusal["error-tag"] == "access-denied"
+
+
+class Deaf(Asyncssh):
+    """A client that reads when it is told to, and then tells replies from notifications."""
+
+    def establish(self, body: str) -> None:
+        namespaces = f'xmlns="{SN}" xmlns:yp="{YP}" xmlns:ds="{DS}"'
+        message = f"<establish-subscription {namespaces}>{body}</establish-subscription>"
+        self.tell(f'<rpc xmlns="{NS["nc"]}" message-id="deaf">{message}</rpc>')
+
+    def next_of(self, *names: str) -> str:
+        """Read until a message holds one of these."""
+        while True:
+            content = self.hear()
+            for name in names:
+                if name.encode() in content[:500]:
+                    return name
+
+
+@pytest.mark.req("rfc8639-2.4.1", "rfc8639-2.7.4", "rfc8639-2.7.5", "rfc8641-3.11")
+def test_slow_receiver(site: ServerProcess, session: manager.Manager, other: manager.Manager) -> None:
+    """A receiver that does not read is suspended while others are served; when it reads again it is resumed."""
+    before = set(listed(other))
+    deaf = Deaf(site)
+    try:
+        trigger = "<yp:periodic><yp:period>100</yp:period></yp:periodic>"
+        for _ in range(20):
+            deaf.establish(store(trigger, subtree(f'<energy-management xmlns="{EMAN}"/>')))
+        until(lambda: "suspended" in listed(other).values(), "somebody who does not read is suspended")
+        number = establish(session, store(trigger, entity_filter("pdu-a")))
+        for _ in range(3):
+            assert heard(session).findtext(f"{{{YP}}}id") == str(number)
+        assert listed(other)[str(number)] == "active"
+
+        assert deaf.next_of("subscription-suspended") == "subscription-suspended"
+        assert deaf.next_of("subscription-resumed") == "subscription-resumed"
+    finally:
+        deaf.close()
+    until(lambda: set(listed(other)) <= {*before, str(number)}, "the subscriptions of a lost session end")
+
+
+@pytest.mark.req("rfc8639-2.7.3")
+def test_server_ends(own_demo: ServerProcess) -> None:
+    """When the server stops, subscribers are told before their sessions end."""
+    opened = connected(own_demo)
+    establish(opened, store(ON_CHANGE, entity_filter("pdu-a")))
+    heard(opened)
+    assert own_demo.end(signal.SIGTERM) == 0
+    told = heard(opened, "subscription-terminated")
+    assert (told.findtext(f"{{{SN}}}reason") or "").endswith("datastore-not-subscribable")

@@ -108,7 +108,7 @@ async def kill(server: Server, request: Request) -> Reply:
 
 
 async def resync(server: Server, request: Request) -> Reply:
-    """RFC 8641 section 4.3.3."""
+    """RFC 8641 section 4.4.4."""
     port = server.subscriptions
     try:
         port.publisher.resync(request.session, int(request.input.leaf("id") or 0), port.now())
