@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -294,3 +295,49 @@ async def test_only_what_may_be_read(site: Bench) -> None:
     peer = await site.peer("somebody")
     nacm = by_xpath("/nacm:nacm")
     assert len(data(await peer.rpc(get_data("operational", nacm, "<with-origin/>")))) == 0
+
+
+async def test_a_hidden_value_does_not_look_like_a_default(site: Bench) -> None:
+    """A leaf that may not be read is not told with its default either, set or not, whatever is asked for."""
+    rule = (
+        '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm"><groups><group><name>g</name>'
+        "<user-name>guest</user-name></group></groups><rule-list><name>l</name><group>g</group><rule><name>r</name>"
+        f'<path xmlns:e="{E}">/e:energy-management/e:entities/e:entity/e:vital</path>'
+        "<access-operations>read</access-operations><action>deny</action></rule></rule-list></nacm>"
+    )
+    assert (await (await site.peer()).rpc(edit(rule))).ok
+    peer = await site.peer("guest")
+    for mode in ("report-all", "report-all-tagged", "trim", "explicit"):
+        for datastore in ("running", "operational"):
+            reply = await peer.rpc(get_data(datastore, f"<with-defaults>{mode}</with-defaults>"))
+            assert texts(reply, ENTITY.format("srv") + "e:role") == ["web"]
+            assert texts(reply, "e:energy-management/e:entities/e:entity/e:vital") == []
+
+
+WISHES = {
+    "filter": ["", "<subtree-filter/>", entities("<vital>false</vital>"), by_xpath("/"), by_xpath("//*"),
+               by_xpath("//e:entity[e:vital='false']"), by_xpath("//emgrp:member | //e:keyword[.='k']")],
+    "config": ["", "<config-filter>true</config-filter>", "<config-filter>false</config-filter>"],
+    "origin": ["", "<origin-filter>or:system</origin-filter>",
+               "<negated-origin-filter>or:default</negated-origin-filter>"],
+    "depth": ["", "<max-depth>1</max-depth>", "<max-depth>4</max-depth>"],
+    "mode": [f"<with-defaults>{mode}</with-defaults>" for mode in ("report-all-tagged", "trim", "explicit")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("filter_", WISHES["filter"])
+async def test_all_wishes_at_once(site: Bench, filter_: str) -> None:
+    """Every combination of parameters is answered, each with no more than the filter alone selects."""
+    peer = await site.peer()
+
+    def kinds(root: etree._Element) -> set[tuple[str, ...]]:
+        """The leafs, each as the names on the way to it."""
+        return {
+            (*(up.tag for up in leaf.iterancestors()), leaf.tag) for leaf in root.iter() if len(leaf) == 0 and leaf.text
+        }
+
+    assert (await peer.rpc(get_data("operational"))).ok  # groups find their members when they are first read
+    everything = kinds(data(await peer.rpc(get_data("operational", filter_))))
+    for config, origin, depth, mode in itertools.product(*list(WISHES.values())[1:]):
+        reply = await peer.rpc(get_data("operational", filter_, config, origin, depth, mode, "<with-origin/>"))
+        assert kinds(data(reply)) <= everything
