@@ -291,6 +291,23 @@ async def test_what_has_no_startup(site: Bench) -> None:
         assert await refused(peer, on("delete-config", datastore)) == ErrorTag.OPERATION_NOT_SUPPORTED
 
 
+async def test_copies_hold_what_may_be_read(site: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the session may not read of the source is left out (RFC 8341 section 3.2.3), and the rest is shared."""
+    peer = await site.peer()
+    shelf = f"<shelf {TOY}><item><id>a</id></item><item><id>b</id></item></shelf>"
+    await ok(peer, edit(shelf + motto("secret"), "running"))
+    hidden = site.server.schema.find("toy:motto")
+
+    def readable(_judge: object, _session: object, root: Inner) -> Inner:
+        return root.replace(hidden, None)
+
+    monkeypatch.setattr(type(site.server.judge), "readable", readable)
+    await ok(peer, copy("running", "candidate"))
+    copied = site.datastores.tree(Datastore.CANDIDATE)
+    assert copied.leaf("motto") is None
+    assert copied.at("shelf") is site.datastores.running.at("shelf")
+
+
 # --- confirmed commits
 
 
