@@ -11,6 +11,7 @@ from eman_netconf.datastore import confirmed
 from eman_netconf.energy import requests
 from eman_netconf.energy.values import LinkState, RequestState
 from eman_netconf.messages import session
+from eman_netconf.notifications import publisher, subscriptions
 from eman_netconf.server import poller
 
 INTRODUCTION = """\
@@ -58,6 +59,14 @@ MACHINES = (
         "Cancel and timeout roll back. A restart does so by itself: the journal says what was not confirmed.",
         confirmed.TABLE,
         confirmed.State.IDLE,
+    ),
+    Machine(
+        "A dynamic subscription",
+        "src/eman_netconf/notifications/subscriptions.py",
+        "Of RFC 8639, to the stream or to a datastore. One whose receiver takes nothing any more, or whose update is "
+        f"too big, is suspended; it is tried again, and given up after {publisher.LONGEST_SUSPENSION:g} seconds.",
+        subscriptions.TABLE,
+        subscriptions.State.ACTIVE,
     ),
     Machine(
         "The way to a backend",

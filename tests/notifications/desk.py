@@ -38,6 +38,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.sent: dict[int, list[bytes]] = {}
+        self.over: list[int] = []  # sessions of which a subscription ended
         self.looked: list[str] = []  # entities whose entry was read
         self.hidden: set[str] = set()  # entities nobody may read
         self.seen = 0  # how often what may be read was asked
@@ -73,6 +74,9 @@ class Desk:
 
     def room(self, session: int, /) -> bool:
         return session not in self.full
+
+    def ended(self, session: int, /) -> None:
+        self.over.append(session)
 
     # --- what happens
 

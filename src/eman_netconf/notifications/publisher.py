@@ -54,6 +54,9 @@ RETRY: Final = 1.0
 #: Seconds until a subscription that was suspended since its data are too much is tried again.
 RETRY_TOO_BIG: Final = 30.0
 
+#: Bytes that all feeds together may hold, as XML.
+FEEDS_BYTES: Final = 64_000_000
+
 #: Seconds after which a suspended subscription is given up.
 LONGEST_SUSPENSION: Final = 600.0
 
@@ -68,6 +71,9 @@ class Outlet(Protocol):
 
     def room(self, session: int, /) -> bool:
         """Whether most of what was sent has left, so that it is worth going on."""
+
+    def ended(self, session: int, /) -> None:
+        """A subscription of the session is over."""
 
 
 #: Whether a subscriber wants an event and may have it.
@@ -121,6 +127,8 @@ class Publisher:
             subscription.terms = terms
             subscription.step(Input.MODIFY)
             self._start(subscription, now)
+            if number in self.receivers:
+                self.receivers[number].stop_at(terms.stop)
         finally:
             self._sweep()
 
@@ -139,7 +147,6 @@ class Publisher:
         feed = self._feed(subscription)
         if feed is None:
             raise Refused(reason, f"Subscription {number} is not on change, or suspended; there is nothing to resync.")
-        feed.content()
         subscription.whole, subscription.due = True, now.mono
 
     # --- what happens
@@ -156,9 +163,10 @@ class Publisher:
         """Running has changed."""
         if any(child.schema.module.name == _ACCESS_CONTROL for child in change.children):
             self._judge_anew(now)
-        touched = reached(change)
-        for feed in self._feeds.values():
-            feed.touch(touched, now.mono)
+        if self._feeds:
+            touched = reached(change)
+            for feed in self._feeds.values():
+                feed.touch(touched, now.mono)
 
     @property
     def watches_entities(self) -> bool:
@@ -223,14 +231,14 @@ class Publisher:
     def timer(self, now: Now) -> Steps[None]:
         """Send what is due."""
         for feed in list(self._feeds.values()):
-            if not feed.filled and not feed.filling:
-                yield from feed.fill()
             if feed.due is not None and feed.due <= now.mono:
                 self._flush(feed, now)
                 yield
         made: dict[object, bytes] = {}
         for subscription in list(self.registry.live.values()):
             stop = subscription.terms.stop
+            if subscription.state is State.CONCLUDED:
+                continue  # since this began
             if stop is not None and stop <= now.wall and not self._replays(subscription):
                 self._end(subscription, Input.STOP, now, Reason.NO_SUCH_SUBSCRIPTION)
             elif subscription.due is not None and subscription.due <= now.mono:
@@ -238,7 +246,7 @@ class Publisher:
 
     def _due(self, subscription: Subscription, now: Now, made: dict[object, bytes]) -> Steps[None]:
         if subscription.state is State.SUSPENDED:
-            self._try_again(subscription, now)
+            yield from self._try_again(subscription, now)
         if subscription.state is not State.ACTIVE:
             return
         trigger = subscription.terms.trigger
@@ -249,9 +257,13 @@ class Publisher:
         elif subscription.whole:
             subscription.due = None
             feed = self._join(subscription)
-            yield from feed.ready()
-            if subscription.id in feed.members:
-                self._push_whole(subscription, feed, now)
+            try:
+                yield from feed.ready()
+            except (Refused, RpcError):
+                self._suspend(subscription, Reason.SYNC_TOO_BIG, now)
+            else:
+                if subscription.id in feed.members:
+                    self._push_whole(subscription, feed, now)
 
     def _push_contents(self, subscription: Subscription, now: Now, made: dict[object, bytes]) -> Steps[None]:
         terms = subscription.terms
@@ -305,8 +317,12 @@ class Publisher:
         elif isinstance(trigger, OnChange):
             feed = self._feed_for(session, terms)
             yield from feed.ready()
-            if trigger.sync:
-                feed.content()
+            if sum(other.size for other in self._feeds.values()) > FEEDS_BYTES:
+                raise Refused(
+                    Reason.INSUFFICIENT_RESOURCES,
+                    "Subscribers on change hold as much as the server remembers for all of them; select less, or take "
+                    "a periodic subscription.",
+                )
 
     def _check_selection(self, terms: Terms) -> None:
         """Raises Refused for what can never be told as it was asked for."""
@@ -412,27 +428,40 @@ class Publisher:
         return True
 
     def _suspend(self, subscription: Subscription, reason: Reason, now: Now) -> None:
-        if subscription.step(Input.OVERFLOW) is not Action.SUSPENDED:
+        if subscription.state is not State.ACTIVE:
             return
+        subscription.step(Input.OVERFLOW)
         self._leave_feed(subscription)
         subscription.since = now.mono
-        volume = reason is Reason.UNSUPPORTABLE_VOLUME
-        subscription.due = now.mono + (RETRY if volume else RETRY_TOO_BIG)
+        subscription.due = now.mono + RETRY
         self._tell(subscription, self.registry.notice(Action.SUSPENDED, subscription, now.wall, reason))
 
-    def _try_again(self, subscription: Subscription, now: Now) -> None:
+    def _try_again(self, subscription: Subscription, now: Now) -> Steps[None]:
+        """Resume it if what comes next would be taken."""
+        terms = subscription.terms
         if now.mono - subscription.since >= LONGEST_SUSPENSION:
             self._end(subscription, Input.TIMEOUT, now, Reason.SUSPENSION_TIMEOUT)
-        elif not self._outlet.room(subscription.session.id) or not self._tell(subscription, None):
+            return
+        if not self._outlet.room(subscription.session.id) or not self._tell(subscription, None):
             subscription.due = now.mono + RETRY
-        else:
-            subscription.step(Input.RELIEF)
-            name = Action.MODIFIED if subscription.altered else Action.RESUMED
-            subscription.altered = False
-            self._tell(subscription, self.registry.notice(name, subscription, now.wall))
-            self._start(subscription, now)
-            if isinstance(subscription.terms.trigger, OnChange):
-                subscription.whole, subscription.due = True, now.mono
+            return
+        try:
+            yield from self._possible(subscription.session, terms)
+            if subscription.state is State.SUSPENDED and subscription.terms is terms:
+                self._resume(subscription, now)
+        except (Refused, RpcError):
+            subscription.due = now.mono + RETRY_TOO_BIG
+        finally:
+            self._sweep()
+
+    def _resume(self, subscription: Subscription, now: Now) -> None:
+        subscription.step(Input.RELIEF)
+        name = Action.MODIFIED if subscription.altered else Action.RESUMED
+        subscription.altered = False
+        self._tell(subscription, self.registry.notice(name, subscription, now.wall))
+        self._start(subscription, now)
+        if isinstance(subscription.terms.trigger, OnChange):
+            subscription.whole, subscription.due = True, now.mono
 
     def _end(
         self, subscription: Subscription, cause: Input, now: Now | None = None, reason: Reason | None = None
@@ -444,6 +473,7 @@ class Publisher:
         if subscription.step(cause) is Action.TERMINATED and now is not None:
             self._tell(subscription, self.registry.notice(Action.TERMINATED, subscription, now.wall, reason))
         del self.registry.live[subscription.id]
+        self._outlet.ended(subscription.session.id)
 
 
 def _selects(pick: Pick) -> bool:

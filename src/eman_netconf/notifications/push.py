@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from eman_netconf.datastore.select import prune, settling
+from eman_netconf.datastore.select import EVERYTHING, prune, settling, stream
 from eman_netconf.messages.rpc import SessionInfo, notification_bytes
 from eman_netconf.notifications.observable import ENTITY, Observable
 from eman_netconf.notifications.parts import graft, merge, part
@@ -19,7 +19,6 @@ from eman_netconf.notifications.patch import Edit, edits, encoded
 from eman_netconf.notifications.streams import event_time
 from eman_netconf.notifications.subscriptions import YP_NS, OnChange, Periodic, Reason, Refused, Subscription, Terms
 from eman_netconf.yang.diff import Touched, diff
-from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner, ListNode, Step
 
@@ -154,6 +153,7 @@ class Feed:
         self.members: dict[int, Subscription] = {}
         self.filled = False
         self.filling = False
+        self.size = 0  # bytes of the tree as XML, when it was filled
         self._judged = 0  # how often who may read what has changed
         self._schema = schema
         self._trees = trees
@@ -191,17 +191,25 @@ class Feed:
                 yield from self.fill()
 
     def fill(self) -> Steps[None]:
-        """Look at everything, in steps. What changes meanwhile is touched, so it is looked at again."""
+        """Look at everything, in steps. What changes meanwhile is touched, so it is looked at again.
+
+        Raises Refused sync-too-big: a receiver can be told of changes only when it can be told the whole.
+        """
         self.filling = True
         try:
             while not self.filled:
                 judged = self._judged
                 root = self._trees.tree(self.datastore)
                 told = Inner(root.schema)
+                size = 0
                 for touched in _batches(self._schema, root):
-                    told = graft(told, self._selected(root, touched), touched)
+                    selected = self._selected(root, touched)
+                    for piece in stream(EVERYTHING, selected):
+                        size += len(piece)
+                        check_size(size, Reason.SYNC_TOO_BIG)
+                    told = graft(told, selected, touched)
                     yield
-                self._told = told
+                self._told, self.size = told, size
                 self.filled = judged == self._judged
         finally:
             self.filling = False
@@ -222,9 +230,9 @@ class Feed:
         """The tree as XML. Raises Refused sync-too-big."""
         size = 0
         parts: list[bytes] = []
-        for node, data in self._told.ordered():
-            parts.append(data_bytes(node, data))
-            size += len(parts[-1])
+        for piece in stream(EVERYTHING, self._told):
+            parts.append(piece)
+            size += len(piece)
             check_size(size, Reason.SYNC_TOO_BIG)
         return b"".join(parts)
 

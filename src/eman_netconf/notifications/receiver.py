@@ -128,6 +128,10 @@ class Receiver:
             return self._step(Input.STOP_TIME, wall)
         return None
 
+    def stop_at(self, stop: float | None) -> None:
+        """It is to end at another time."""
+        self._stop = stop
+
     def gone(self) -> None:
         """The session is over."""
         if self.state is not State.ENDED:

@@ -97,9 +97,6 @@ class Subscriptions(Protocol):
     def wake(self) -> None:
         """Something may be due earlier than before."""
 
-    def ended(self, session_id: int, /) -> None:
-        """A subscription of the session was ended by a request."""
-
 
 class Files(Protocol):
     """The files that clients may name by URL; each method raises RpcError."""

@@ -36,6 +36,9 @@ YP: Final = "ietf-yang-push"
 _XML = f"{SN}:encode-xml"
 _FILTERS = f"{SN}:filters"
 _DATASTORES: Final = {"ietf-datastores:running": "running", "ietf-datastores:operational": "operational"}
+#: Bytes of the largest filter of a subscription: it is kept and shown as long as the subscription lives.
+FILTER_BYTES: Final = 65_536
+
 _CENTI: Final = 100  # centiseconds in a second
 
 #: The words in which filters are said: for the stream, and for datastores.
@@ -85,25 +88,20 @@ async def modify(server: Server, request: Request) -> Reply:
 
 async def delete(server: Server, request: Request) -> Reply:
     """RFC 8639 section 2.4.4."""
-    port = server.subscriptions
     try:
-        port.publisher.delete(request.session, int(request.input.leaf("id") or 0))
+        server.subscriptions.publisher.delete(request.session, int(request.input.leaf("id") or 0))
     except Refused as refused:
         raise refused.error(None, SN_NS) from None
-    port.ended(request.session.id)
     return Ok()
 
 
 async def kill(server: Server, request: Request) -> Reply:
     """RFC 8639 section 2.4.5, for those whom the rules of access allow it."""
     port = server.subscriptions
-    number = int(request.input.leaf("id") or 0)
     try:
-        session = port.publisher.registry.find(number).session.id
-        port.publisher.kill(number, port.now())
+        port.publisher.kill(int(request.input.leaf("id") or 0), port.now())
     except Refused as refused:
         raise refused.error(None, SN_NS) from None
-    port.ended(session)
     return Ok()
 
 
@@ -289,6 +287,9 @@ def _by_xpath(text: str, schema: Schema) -> Selection:
 def _compiled(
     compile_: Callable[[Any, Schema], Selection], content: Element | str, schema: Schema, text: bytes
 ) -> tuple[Selection, bytes]:
+    if len(text) > FILTER_BYTES:
+        message = f"The filter has {len(text)} bytes; {FILTER_BYTES} are allowed in a subscription."
+        raise Refused(Reason.FILTER_UNSUPPORTED, message, filter_failure_hint=message)
     try:
         return compile_(content, schema), text
     except RpcError as error:

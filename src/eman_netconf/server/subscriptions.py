@@ -93,16 +93,6 @@ class Subscriptions:
     def wake(self) -> None:
         self._moved.set()
 
-    def ended(self, session_id: int, /) -> None:
-        live = self._sessions.get(session_id)
-        if live is not None and not self.has_any(session_id):
-            live.watching = False
-        self.wake()
-
-    def has_any(self, session_id: int) -> bool:
-        """Whether the session has a subscription."""
-        return any(True for _ in self.publisher.registry.of(session_id))
-
     # --- the trees and the outlet of the publisher
 
     def tree(self, datastore: str, /) -> Inner:
@@ -118,6 +108,11 @@ class Subscriptions:
     def room(self, session: int, /) -> bool:
         live = self._sessions.get(session)
         return live is None or live.unread < NOTIFICATIONS_AHEAD // 4
+
+    def ended(self, session: int, /) -> None:
+        live = self._sessions.get(session)
+        if live is not None and not any(self.publisher.registry.of(session)):
+            live.watching = False
 
     # --- what happens
 
