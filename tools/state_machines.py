@@ -11,7 +11,7 @@ from eman_netconf.datastore import confirmed
 from eman_netconf.energy import requests
 from eman_netconf.energy.values import LinkState, RequestState
 from eman_netconf.messages import session
-from eman_netconf.notifications import publisher, subscriptions
+from eman_netconf.notifications import publisher, receiver, subscriptions
 from eman_netconf.server import poller
 
 INTRODUCTION = """\
@@ -59,6 +59,13 @@ MACHINES = (
         "Cancel and timeout roll back. A restart does so by itself: the journal says what was not confirmed.",
         confirmed.TABLE,
         confirmed.State.IDLE,
+    ),
+    Machine(
+        "A subscription of RFC 5277",
+        "src/eman_netconf/notifications/receiver.py",
+        "Without a start time it begins as live. While it replays and catches up, the log is its queue.",
+        receiver.TABLE,
+        receiver.State.REPLAYING,
     ),
     Machine(
         "A dynamic subscription",
