@@ -210,6 +210,17 @@ def _hello_of(context: ssl.SSLContext, port: int, session: ssl.SSLSession | None
         return secured.session
 
 
+async def test_a_server_that_has_no_certificate_any_more(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """When TLS is taken out of the server nobody is served, least of all without encryption; sessions stay."""
+    caplog.set_level(logging.INFO, "eman_netconf.audit")
+    async with site.peer(site.root.issue("alice")) as peer:
+        site.tls.credentials = None
+        async with raw(site.port) as (reader, _):
+            assert await until_closed(reader) == b""
+        assert "no certificate any more" in caplog.messages[-1]
+        assert await whoami(peer) == "alice@127.0.0.1"
+
+
 # --- from a certificate to a name (RFC 7407)
 
 ALTERNATIVES = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -152,9 +152,13 @@ def _name_in(certificate: x509.Certificate, map_type: MapType) -> str | None:
             names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
             return str(names[-1].value) if names else None
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # none, or one that is none
+    except _NO_NAMES:
         return None
     return next((name for each in alternatives if (name := _mapped(each, map_type)) is not None), None)
+
+
+#: What reading the names of a certificate raises that has none, or has them in no readable form.
+_NO_NAMES = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
 
 
 def _mapped(alternative: x509.GeneralName, map_type: MapType) -> str | None:
@@ -211,7 +215,7 @@ def _issuer(certificate: x509.Certificate, authorities: Sequence[x509.Certificat
     for authority in authorities:
         try:
             certificate.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             continue
         return authority
     return None

@@ -76,7 +76,7 @@ def _no_tls() -> None:
 class Connections:
     """All connections of one transport. ``name`` is that in RFC 6022's list of sessions.
 
-    ``context`` gives what TLS is spoken with, None where it is not; it is asked for each connection. Connections are
+    ``context`` gives what TLS is spoken with, None where it is not, and is asked for each connection. Connections are
     accepted here and not by the loop, because that would speak TLS with what was given when the listener was made.
     """
 
@@ -156,13 +156,16 @@ class Connections:
     async def _shake_hands(self, connected: socket.socket) -> Connection | None:
         """A connection that can be read and written; None when it did not come to that."""
         connected.setblocking(False)
-        context = self._context()
         times = {"ssl_handshake_timeout": self.limits().login_seconds, "ssl_shutdown_timeout": LINGER}
         address = host_of(connected)
         try:
+            context = self._context()
             _, connection = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Connection(self, address), connected, ssl=context, **(times if context else {})
             )
+        except Refused as refusal:
+            connected.close()
+            audit.refused(None, address, self.name, str(refusal))
         except ssl.SSLError as error:
             audit.refused(None, address, self.name, f"TLS: {error.reason or error}")
         except OSError as error:
@@ -231,6 +234,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         except OSError as error:  # a timeout among them
             audit.refused(user, self._address, connections.name, f"nobody can tell who it is ({error})")
+            self._transport.abort()
+        except Exception:
+            log.exception("%s: nobody can tell who it is", self._address)
             self._transport.abort()
         else:
             self._begin(session)

@@ -32,14 +32,18 @@ class TlsServer:
         return listening.getsockname()[1], self.connections.listen(listening)
 
     def _context(self) -> ssl.SSLContext | None:
-        assert self.credentials is not None, "nobody listens without"
-        return self.credentials.context
+        return self._present().context
+
+    def _present(self) -> Credentials:
+        if self.credentials is None:
+            raise Refused("this server has no certificate any more")
+        return self.credentials
 
     async def _admit(self, transport: asyncio.Transport) -> Caller:
         """The name that the client's certificate stands for."""
-        assert self.credentials is not None
+        authorities = self._present().authorities
         try:
-            chain = peer_chain(transport.get_extra_info("ssl_object"), self.credentials.authorities)
+            chain = peer_chain(transport.get_extra_info("ssl_object"), authorities)
         except ValueError as error:
             raise Refused(f"its certificate cannot be read: {error}") from None
         name = name_of(chain, self._rules())
