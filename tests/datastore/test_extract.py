@@ -130,6 +130,45 @@ def test_depth(toy: Schema, filter_: str | None, depth: int, answer: str, filter
     assert printed(extract(pick, root, Sieve(depth=depth))) == answer
 
 
+@pytest.mark.parametrize("evaluate", [True, False])
+@pytest.mark.parametrize(
+    ("text", "depth", "answer"),
+    [
+        ("//*", 1, DATA),
+        ("/t:box | /t:box/t:inside/t:more", 1, "<box><inside><more/></inside></box>"),
+        ("/t:box | /t:box/t:inside/t:more", 2, None),
+        (
+            "/t:shelf | //t:item[t:id='b']",
+            2,
+            (
+                "<shelf><item><id>a</id></item><item><id>b</id><value>1</value>"
+                "<part><row>1</row><column>1</column></part><part><row>1</row><column>2</column></part></item>"
+                "<item><id>c</id></item><limit>9</limit></shelf>"
+            ),
+        ),
+        (
+            "/t:shelf | //t:item[t:id='b']/t:part[t:row='1'][t:column='1']",
+            1,
+            "<shelf><item><id>b</id><part><row>1</row><column>1</column></part></item></shelf>",
+        ),
+    ],
+)
+def test_depth_of_nodes_inside_each_other(
+    toy: Schema, text: str, depth: int, answer: str | None, *, evaluate: bool
+) -> None:
+    """Each selected node has its levels, also inside another one (RFC 8526 section 3.1.1)."""
+    root = tree(toy, DATA)
+    selection = xpath_pick(toy, text, root) if evaluate else compile_xpath(text, {"t": "urn:toy"}, toy)
+    assert selection.pick is not None
+    found = printed(extract(selection.pick, root, Sieve(depth=depth)))
+    if answer is None:
+        answer = (
+            "<box><name>big</name><size>1.5</size><shape>toy:round</shape><height>3</height><tag>a</tag><tag>b</tag>"
+            "<lid/><inside><more><note>n</note></more></inside></box>"
+        )
+    assert found == answer
+
+
 @pytest.mark.parametrize(
     ("filter_", "wanted", "answer"),
     [

@@ -36,10 +36,19 @@ def evaluated(expression: xpath.Expr, root: Inner) -> Inner:
 
 
 def picking(expression: xpath.Expr, root: Inner) -> Generator[None, None, Pick]:
-    """As ``evaluating``, but what is selected as picks, each of one node, for any tree that has these nodes."""
+    """As ``evaluating``, but what is selected as picks, each of one node, for any tree that has these nodes.
+
+    A node that is selected inside a selected one has its own pick, too.
+    """
 
     def work(pause: Callable[[], None]) -> Pick:
-        return _picks(_kept(expression, root, xpath.Budget(BUDGET, pause=pause, every=EVERY)))
+        budget = xpath.Budget(BUDGET, pause=pause, every=EVERY)
+        top = _Picked()
+        for number, ref in enumerate(_found(expression, root, budget)):
+            top.add(ref.path)
+            if number % EVERY == 0:
+                budget.rest()
+        return top.pick()
 
     return in_steps(work)
 
@@ -54,20 +63,15 @@ def locating(expression: xpath.Expr, root: Inner) -> Generator[None, None, list[
 
 
 def _selected(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> Inner:
-    kept = _kept(expression, root, budget)
-    return root if kept is None else _built(root, kept) or Inner(root.schema)
-
-
-def _kept(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> _Kept | None:
     result = _found(expression, root, budget)
     if any(ref.parent is None for ref in result):
-        return None
+        return root
     kept = _Kept()
     for number, ref in enumerate(result):
         _keep(kept, ref.path)
         if number % EVERY == 0:
             budget.rest()
-    return kept
+    return _built(root, kept) or Inner(root.schema)
 
 
 def _found(expression: xpath.Expr, root: Inner, budget: xpath.Budget) -> list[xpath.Ref]:
@@ -104,13 +108,24 @@ def _keep(kept: _Kept, path: Path) -> None:
         kept[path[-1]] = None
 
 
-def _picks(kept: _Kept | None, key: Key | None = None) -> Pick:
-    pick = Pick(whole=kept is None, key=key)
-    for (schema, below_key), below in (kept or {}).items():
-        values = schema.kind is Kind.LEAF_LIST
-        inside = Pick(values=frozenset(below_key or ())) if values else _picks(below, below_key)
-        pick.children.setdefault(schema, []).append(inside)
-    return pick
+class _Picked(dict[Step, "_Picked"]):
+    """What is selected below a node by step, and whether the node itself is."""
+
+    whole = False
+
+    def add(self, path: Path) -> None:
+        at = self
+        for step in path:
+            at = at.setdefault(step, _Picked())
+        at.whole = True
+
+    def pick(self, key: Key | None = None) -> Pick:
+        made = Pick(whole=self.whole, key=key)
+        for (schema, key_below), below in self.items():
+            values = schema.kind is Kind.LEAF_LIST
+            inside = Pick(values=frozenset(key_below or ())) if values else below.pick(key_below)
+            made.children.setdefault(schema, []).append(inside)
+        return made
 
 
 def _built(inner: Inner, kept: _Kept) -> Inner | None:

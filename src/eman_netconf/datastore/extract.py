@@ -67,36 +67,51 @@ class _Extraction:
         kept = {node: self.whole(root, node, data, self.sieve.depth, lists=True) for node, data in root.ordered()}
         return root.with_children({node: data for node, data in kept.items() if data is not None})
 
-    # ---- what leads to selected nodes; ``lists`` says that a node is outside all lists
+    # ---- what leads to selected nodes; ``lists``: a node is outside all lists, ``depth``: so many levels of it come
+    # along with a selected node above
 
-    def part(self, picks: Sequence[Pick], parent: Inner, inner: Inner, *, lists: bool) -> Inner | None:
+    def part(
+        self, picks: Sequence[Pick], parent: Inner, inner: Inner, *, lists: bool, depth: int | None = 0
+    ) -> Inner | None:
         live = [pick for pick in picks if pick.holds(inner)]
         if any(pick.whole for pick in live):
-            return self.inner(parent, inner, self.sieve.depth, lists=lists)
+            depth = self.sieve.depth
+        deeper = beneath(live)
+        if depth is None or (depth and not deeper):
+            return self.inner(parent, inner, depth, lists=lists)
         children: dict[SchemaNode, Data] = {}
-        for node, chosen in beneath(live).items():
+        for node in inner.children if depth > 1 else deeper:
             data = inner.children.get(node)
-            kept = None if data is None else self.data(chosen, inner, node, data, lists=lists)
+            if data is None or (node.is_key and node not in deeper):
+                continue
+            kept = self.data(deeper.get(node, ()), inner, node, data, lists=lists, depth=max(depth - 1, 0))
             if kept is not None:
                 children[node] = kept
-        if not children:
+        if not children and not (depth and self.sieve.passes(parent, inner.schema, inner)):
             return None
         children.update({leaf: inner.children[leaf] for leaf in inner.schema.keys})
         return inner.with_children(children)
 
-    def data(self, picks: Sequence[Pick], parent: Inner, node: SchemaNode, data: Data, *, lists: bool) -> Data | None:
+    def data(
+        self, picks: Sequence[Pick], parent: Inner, node: SchemaNode, data: Data, *, lists: bool, depth: int
+    ) -> Data | None:
         if isinstance(data, Inner):
-            return self.part(picks, parent, data, lists=lists)
+            return self.part(picks, parent, data, lists=lists, depth=depth)
         if isinstance(data, ListNode):
-            if any(pick.whole and not pick.tests and pick.key is None for pick in picks):
+            if not picks:
+                return self.whole(parent, node, data, depth, lists=lists)
+            every = any(pick.whole and not pick.tests and pick.key is None for pick in picks)
+            if every and (self.sieve.depth is None or not any(pick.children for pick in picks)):
                 return self.whole(parent, node, data, self.sieve.depth, lists=lists)
-            return self.entries(picks, parent, data, lists=lists)
-        if isinstance(data, tuple) and all(pick.values is not None for pick in picks):
+            return self.entries(picks, parent, data, lists=lists, depth=depth)
+        if isinstance(data, tuple) and not depth and all(pick.values is not None for pick in picks):
             wanted = frozenset[str]().union(*(pick.values or () for pick in picks))
             data = tuple(value for value in data if value in wanted)
-        return self.whole(parent, node, data, self.sieve.depth, lists=lists)
+        return self.whole(parent, node, data, None, lists=lists)
 
-    def entries(self, picks: Sequence[Pick], parent: Inner, data: ListNode, *, lists: bool) -> ListNode | None:
+    def entries(
+        self, picks: Sequence[Pick], parent: Inner, data: ListNode, *, lists: bool, depth: int
+    ) -> ListNode | None:
         scanning = [pick for pick in picks if pick.key is None]
         keyed: dict[Key, list[Pick]] = {}
         for pick in picks:
@@ -104,14 +119,15 @@ class _Extraction:
                 keyed.setdefault(pick.key, []).append(pick)
 
         def show(key: Key, entry: Inner) -> Inner | None:
-            return self.part([*scanning, *keyed.get(key, ())], parent, entry, lists=False)
+            return self.part([*scanning, *keyed.get(key, ())], parent, entry, lists=False, depth=depth)
 
         entries: Mapping[Key, Inner] = data.entries
-        if not scanning:
+        all_of_them = bool(scanning or depth)
+        if not all_of_them:
             ordered = data.schema.ordered_by_user and len(keyed) > 1
             keys = [key for key in data.entries if key in keyed] if ordered else keyed
             entries = {key: entry for key in keys if (entry := data.entries.get(key)) is not None}
-        return self.list(data, entries, show, lists=lists and bool(scanning), every=False)
+        return self.list(data, entries, show, lists=lists and all_of_them, every=False)
 
     @staticmethod
     def list(
