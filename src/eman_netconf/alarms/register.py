@@ -183,7 +183,10 @@ class Register:
     def _record(self, name: str) -> dict[str, Any] | None:
         if name == _LIST:
             return {"changed": self._changed}
-        key = _key(name)
+        try:
+            key = _key(name)
+        except ValueError:
+            return None  # what was restored and is no record of an alarm
         alarm = self._alarms.get(key) or self._purged.get(key)
         return None if alarm is None else {**alarm.dump(), "purged": key in self._purged}
 
