@@ -14,11 +14,13 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RaiseMode
 
-from eman_netconf.yang import sources
+from eman_netconf.errors import RpcError
+from eman_netconf.notifications.observable import Observable
+from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Schema
-from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, switch, until
+from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, set_state, switch, until
 from tests.conformance.talking import Asyncssh
-from tests.notifications.subscriber import Subscriber
+from tests.notifications.subscriber import Subscriber, meaning
 
 SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 YP = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
@@ -55,12 +57,6 @@ def connected(site: ServerProcess) -> AbstractContextManager[Any]:
     opened = site.connect()
     opened.raise_mode = RaiseMode.NONE
     return opened
-
-
-@pytest.fixture(scope="module")
-def schema() -> Schema:
-    """The models a client reads what it is sent with."""
-    return sources.load()
 
 
 def call(session: manager.Manager, operation: str, body: str, namespace: str = SN) -> etree._Element:
@@ -155,6 +151,42 @@ def test_on_change(session: manager.Manager, other: manager.Manager, schema: Sch
         state = held.children[outlets].entries["outlet-11",].at("supply").leaf("oper-state")  # type: ignore[union-attr]
     assert subscriber.patches == [str(number) for number in range(1, len(subscriber.patches) + 1)]
     switch(other, "pdu-a", "outlet-11", "on")
+
+
+@pytest.mark.req("rfc8641-3.7", "rfc8641-3.10")
+def test_nothing_is_missed(own_demo: ServerProcess, schema: Schema) -> None:
+    """Whatever is switched and configured, who makes all edits holds all of the site that is told on change."""
+    observable = Observable(schema)
+    listener, actor = connected(own_demo), connected(own_demo)
+    with listener, actor:
+        establish(listener, store(ON_CHANGE, subtree(f'<energy-management xmlns="{EMAN}"/>')))
+        subscriber = Subscriber(schema)
+        subscriber.take(heard(listener))
+
+        set_state(actor, "server-3", "ieee1621-off")
+        switch(actor, "pdu-a", "outlet-16", "off")
+        switch(actor, "sw-1", "port-3", "off")
+        edit(actor, "<entity><id>ups-1</id><role>renamed</role><keyword>told</keyword></entity>")
+        edit(actor, "<entity><id>new-1</id><contained-in>pdu-a</contained-in><keyword>told</keyword></entity>")
+        members = "<member>new-1</member><match><keyword>told</keyword></match>"
+        groups = f'<groups xmlns="{NS["emgrp"]}"><group><name>told</name>{members}</group></groups>'
+        configure(actor, f'<energy-management xmlns="{EMAN}">{groups}</energy-management>')
+        edit(
+            actor,
+            '<entity xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0" nc:operation="delete"><id>new-1</id></entity>',
+        )
+
+        def same() -> bool:
+            shown = actor.get(filter=("subtree", f'<energy-management xmlns="{EMAN}"/>')).data_ele
+            while (told := listener.take_notification(block=False)) is not None:
+                subscriber.take(etree.fromstring(told.notification_xml.encode())[1])
+            errors: list[RpcError] = []
+            tree = read_inner(etree.fromstring(etree.tostring(shown)), schema.root, schema, errors=errors)
+            assert not errors, errors
+            told_on_change = observable.without_readings(tree, None, lambda _key: None)
+            return meaning(told_on_change, empty=False) == meaning(subscriber.tree, empty=False)
+
+        until(same, "the subscriber holds what is shown")
 
 
 @pytest.mark.req("rfc8641-3.7", "rfc8641-3.10")
