@@ -14,6 +14,7 @@ from lxml import etree
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Notification
 from eman_netconf.server import events as events_module
 from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD
+from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import make_inner
 from tests.operations.bench import Bench, bench, edit
@@ -154,12 +155,16 @@ async def test_a_receiver_that_fails_alone(
 # --- the whole server
 
 
-async def found(peer: Peer, name: str) -> Notification:
+async def found(peer: Peer, wanted: str) -> Notification:
     """The next notification of that name."""
     while True:
         notification = await peer.notification()
-        if etree.QName(notification.content).localname == name:
+        if name(notification) == wanted:
             return notification
+
+
+def name(notification: Notification) -> str:
+    return str(etree.QName(notification.content).localname)
 
 
 def leaves(notification: Notification) -> dict[str, str | None]:
@@ -206,3 +211,16 @@ async def test_replay_over_a_restart(tmp_path: Path, schema: Schema) -> None:
         ended = await found(peer, "netconf-session-end")
         assert ended.event_time > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began))
         await found(peer, "replayComplete")
+
+
+async def test_changed_capabilities(tmp_path: Path, schema: Schema) -> None:
+    """A restart with other capabilities is told, and only that (RFC 6470)."""
+    others = sources.load()
+    assert others.content_id != schema.content_id
+    for models in (schema, schema, others):
+        async with serving(tmp_path / "state", models, installed={}) as server, server.peer() as peer:
+            assert (await peer.rpc(SINCE_EVER)).ok
+            told = [name(await peer.notification())]
+            while told[-1] != "replayComplete":
+                told.append(name(await peer.notification()))
+            assert told.count("netconf-capability-change") == (models is others)

@@ -130,6 +130,7 @@ class Daemon:
             stack.push_async_callback(self._close_energy)
             # datastores and operations
             await self._wire(recovered, vault, events)
+            await events.announced(self._capabilities)
             self.energy.start(self.datastores.running)
             self.energy.published += [audit.notified, events.notified]
             tending = asyncio.create_task(self.energy.tend(), name="energy")
@@ -171,6 +172,8 @@ class Daemon:
             breathe=lambda: asyncio.sleep(0),
         )
         self.datastores.listeners.append(self._committed)
+        self.datastores.confirmations.append(audit.confirming)
+        self.datastores.saves.append(audit.saved)
         self.commits = Commits(self.datastores, self.journal.read)
         newest = recovered.generation
         self.commits.history.load(await self.journal.read(newest - TOLD + 1, newest))

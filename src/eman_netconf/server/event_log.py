@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 import sqlite3
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY, wall REAL NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
     entity TEXT NOT NULL, content BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS event_log (created REAL NOT NULL, aged REAL);
+CREATE TABLE IF NOT EXISTS event_log (created REAL NOT NULL, aged REAL, announced TEXT NOT NULL DEFAULT '[]');
 """
 _AGE_EVERY: Final = 60.0  # seconds between looks for events that are too old
 _READ: Final = """
@@ -89,7 +90,7 @@ class StoredEvents:
             row = self._db.execute("SELECT created FROM event_log").fetchone()
             if row is None:
                 row = (wall(),)
-                self._db.execute("INSERT INTO event_log VALUES (?, NULL)", row)
+                self._db.execute("INSERT INTO event_log (created) VALUES (?)", row)
             self._forget_unknown()
             (last,) = self._db.execute("SELECT max(number) FROM event").fetchone()
             self._bounds = self._look()
@@ -126,6 +127,10 @@ class StoredEvents:
         newest = events[-1].number if events else after
         events += islice((event for event in waiting if event.number > newest), limit - len(events))
         return events
+
+    async def announced(self, capabilities: Sequence[str]) -> list[str]:
+        """What the hello announced when this was asked last, empty at first; ``capabilities`` is what it does now."""
+        return await self._on_disk(self._announced, json.dumps(list(capabilities)))
 
     async def tend(self) -> None:
         """Write what is appended, soon, until cancelled."""
@@ -186,6 +191,12 @@ class StoredEvents:
 
     def _find(self, asked: tuple[int, float, float, int]) -> list[_Row]:
         return self._db.execute(_READ, asked).fetchall()
+
+    def _announced(self, now: str) -> list[str]:
+        (before,) = self._db.execute("SELECT announced FROM event_log").fetchone()
+        if before != now:
+            self._db.execute("UPDATE event_log SET announced = ?", (now,))
+        return list(json.loads(before))
 
     def _write(self, rows: Sequence[_Row], older_than: float | None) -> _Bounds:
         """One batch in one transaction, and out with what is too much or too old. Raises sqlite3.Error."""

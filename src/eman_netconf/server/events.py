@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -211,9 +212,14 @@ class Events:
         """The energy core has something to tell."""
         self.streams.publish(notify.notification, notify.entity)
 
-    def capabilities_changed(self, old: Iterable[str], new: Iterable[str]) -> None:
-        """The hello of new sessions announces something else."""
-        told = self._notifications.capability_change(None, old, new)
+    async def announced(self, capabilities: Sequence[str]) -> None:
+        """What the hello announces from now on; told when it is something else than before, over restarts too."""
+        try:
+            before = await self._log.announced(capabilities)
+        except sqlite3.Error as error:
+            log.error("whether the capabilities have changed is not known (%s)", error)
+            return
+        told = self._notifications.capability_change(None, before, capabilities) if before else None
         if told is not None:
             self.streams.publish(told)
 
