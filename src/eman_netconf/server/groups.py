@@ -1,7 +1,7 @@
 """The rules of access a new server begins with: three groups without members, and nothing for anybody else.
 
 - ``monitor`` reads what is no secret, and subscribes to notifications;
-- ``operate`` may also call the actions in the ``control`` containers;
+- ``operate`` may also call the actions in the ``control`` containers, and those on alarms;
 - ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings.
 
 The administrator whom the bootstrap file names needs no group (RFC 8341, recovery session).
@@ -17,6 +17,7 @@ MONITOR, OPERATE, CONFIGURE = "monitor", "operate", "configure"
 
 _NACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 _PREFIXES = {
+    "al": "urn:ietf:params:xml:ns:yang:ietf-alarms",
     "sys": "urn:ietf:params:xml:ns:yang:ietf-system",
     "em": "urn:eman:yang:eman-entity",
     "embe": "urn:eman:yang:eman-backend",
@@ -48,6 +49,7 @@ _CONTROLS = {
     "control-supplies": "/em:energy-management/em:entities/em:entity/empi:power-interface/empi:control",
     "control-groups": "/em:energy-management/emgrp:groups/emgrp:group/emgrp:control",
     "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
+    "control-alarms": "/al:alarms/al:alarm-list",
 }
 _KEPT = {
     "keep-users": "/sys:system/sys:authentication",
