@@ -23,6 +23,7 @@ $(VENV)/.run: pyproject.toml
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing what the tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --group test --group check
+	@$(BIN)/python -m pip install --quiet --no-compile --group clients
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -21,3 +23,9 @@ def missing(what: str, package: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def script(name: str) -> str:
+    """The path of a program that the dependency group ``clients`` brings into this Python's environment."""
+    found = Path(sys.executable).parent / name
+    return str(found) if found.exists() else missing(name, "of Python: pip install --group clients")

@@ -271,16 +271,24 @@ class OpenSsh(ByHand):
 
     def __init__(self, server: ServerProcess, key: Path) -> None:
         self._process = subprocess.Popen(
-            [
-                *("ssh", "-F", "none", "-i", key, "-p", str(server.port)),
-                *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
-                *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "admin@127.0.0.1", "-s", "netconf"),
-            ],
+            ["ssh", *self.options(key, server.port), "admin@127.0.0.1", "-s", "netconf"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
         )
         super().__init__((BASE_1_0, BASE_1_1))
+
+    @staticmethod
+    def options(key: Path, port: int) -> list[str]:
+        """A port, a key, and nothing from this machine's configuration."""
+        options = (
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "IdentitiesOnly=yes",
+            "BatchMode=yes",
+        )
+        return ["-F", "none", "-i", str(key), "-p", str(port), *(word for option in options for word in ("-o", option))]
 
     def send(self, data: bytes) -> None:
         assert self._process.stdin is not None

@@ -14,7 +14,7 @@ from ncclient import manager
 from ncclient.operations import RaiseMode
 
 from tests.conformance.conftest import EMAN, ENTITIES, NS, ServerProcess, until
-from tests.conformance.talking import BASE, BASE_1_0, BASE_1_1, CLIENTS, Asyncssh, Client
+from tests.conformance.talking import BASE, BASE_1_0, BASE_1_1, CLIENTS, END, PATIENCE, Asyncssh, Client, OpenSsh
 from tests.programs import program
 
 SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
@@ -135,6 +135,28 @@ def test_a_lock_ends_with_its_session(demo: ServerProcess, client: manager.Manag
     client.raise_mode = RaiseMode.NONE
     until(lambda: client.lock("running").ok, "the lock is free")
     client.unlock("running")
+
+
+@pytest.mark.req("rfc6241-4", "rfc6242-3", "rfc6242-4.3")
+def test_requests_from_a_file(demo: ServerProcess, key: Path) -> None:
+    """OpenSSH's client fed with a file: all that it asks is answered, in order, and the session ends well."""
+    operations = ("<get-config><source><running/></source></get-config>", "<close-session/>")
+    hello = f'<hello xmlns="{BASE}"><capabilities><capability>{BASE_1_0}</capability></capabilities></hello>'
+    requests = [
+        f'<rpc xmlns="{BASE}" message-id="{number}">{operation}</rpc>' for number, operation in enumerate(operations)
+    ]
+    done = subprocess.run(
+        [program("ssh", "openssh-client"), *OpenSsh.options(key, demo.port), "admin@127.0.0.1", "-s", "netconf"],
+        input="".join(message + END.decode() for message in (hello, *requests)).encode(),
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    _, config, closed, rest = (part.strip() for part in done.stdout.split(END))
+    assert etree.fromstring(config).find(f"{{{BASE}}}data") is not None
+    assert is_ok(etree.fromstring(closed))
+    assert rest == b""
 
 
 # --- Ansible ---------------------------------------------------------------------------------------------------------
