@@ -209,6 +209,22 @@ def test_a_notification_about_what_may_not_be_read_is_not_heard(plant: Schema) -
     assert not hears(by, plant, user="bob")
     assert not hears(by, plant, user="ann", other_user=["eve", "bob"])
     assert hears(by, plant, lamp="x")  # in an entry nobody can tell
+    assert not hears(by, plant, place="/plant:home/user[name='bob']/colour")
+    assert hears(by, plant, place="/plant:home/user[name='ann']/colour")
+    assert hears(by, plant, place="/elsewhere:home")
+
+
+def test_receivers_of_one_notification_are_judged_each_by_his_rules(plant: Schema) -> None:
+    """What a notification is about is found once for all who hear it, and judged for each."""
+    own = "/plant:home/plant:user[plant:name=$USER]"
+    container = nacm(plant, rule_list(deny("read", path=own)), users={"staff": ["ann", "bob"]})
+    by = judge_by(plant, container)
+    node = notification(plant, "alarm")
+    for name in ("ann", "bob"):
+        told = make_inner(node, {"user": name})
+        heard = [by.notification(session(user), node, told) for user in ("ann", "bob", "eve", "root")]
+        assert heard == [name != "ann", name != "bob", True, True]
+    assert by.denied_notifications == 2
 
 
 @pytest.mark.parametrize(

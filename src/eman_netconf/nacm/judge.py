@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 
 from eman_netconf.errors import BASE_NS, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.nacm import rules as configured
 from eman_netconf.nacm.paths import PathFault, read_path
-from eman_netconf.nacm.rules import About, Access, Policy, Rule, RuleList, read_policy, rules_for
-from eman_netconf.nacm.scopes import Ground, Scope, sensitive, top
+from eman_netconf.nacm.rights import Rights
+from eman_netconf.nacm.rules import Access, RuleList, read_policy, rules_for
+from eman_netconf.nacm.scopes import Ground
+from eman_netconf.nacm.subjects import Subjects, in_data
 from eman_netconf.nacm.view import seen
 from eman_netconf.nacm.writes import Denied, Scopes, denials
 from eman_netconf.yang.diff import Change
-from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Late, ListNode, Path, Step, make_inner, path_text
-from eman_netconf.yang.types import LeafrefType, TypeFault
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Data, Inner, Late, Path, Step, make_inner, path_text
+from eman_netconf.yang.types import TypeFault
 
 #: Denials of one change that are told, each with its path; the first of them is reason enough.
 MOST_DENIALS = 20
@@ -25,68 +27,9 @@ MOST_DENIALS = 20
 #: So many kinds of users are remembered; with $USER in a rule's path every user is a kind.
 _MOST_RIGHTS = 1_000
 
-_NEVER_BY_DEFAULT = frozenset({(BASE_NS, "kill-session"), (BASE_NS, "delete-config")})  # sections 3.2.7 and 3.2.10
 _ALWAYS = (BASE_NS, "close-session")
 _REPLAY_NS = "urn:ietf:params:xml:ns:netmod:notification"
 _ALWAYS_TOLD = frozenset({(_REPLAY_NS, "replayComplete"), (_REPLAY_NS, "notificationComplete")})
-
-
-class Rights:
-    """What the rules say for all users they say the same for."""
-
-    def __init__(self, schema: Schema, policy: Policy, grounds: Mapping[Access, Ground], rules: tuple[Rule, ...]):
-        self._schema = schema
-        self._policy = policy
-        self._grounds = grounds
-        self._rules = rules
-        self._tops: dict[Access, Scope] = {}
-
-    def scope(self, access: Access) -> Scope:
-        """Where a walk begins: the scope of the root."""
-        found = self._tops.get(access)
-        if found is None:
-            found = self._tops[access] = top(self._grounds[access], self._schema.root, self._rules)
-        return found
-
-    def calls(self, node: SchemaNode) -> bool:
-        """Whether an rpc may be called (section 3.4.4)."""
-        said = self._said(About.RPC, Access.EXEC, node)
-        if said is not None:
-            return said
-        if (node.namespace, node.name) in _NEVER_BY_DEFAULT or sensitive(node, Access.EXEC):
-            return False
-        return self._policy.defaults[Access.EXEC]
-
-    def hears(self, node: SchemaNode) -> bool:
-        """Whether a notification of a module's own may be received (section 3.4.6)."""
-        said = self._said(About.NOTIFICATION, Access.READ, node)
-        if said is not None:
-            return said
-        return self._policy.defaults[Access.READ] and not sensitive(node, Access.READ)
-
-    def _said(self, about: About, access: Access, node: SchemaNode) -> bool | None:
-        return next((rule.permit for rule in self._rules if access in rule.accesses and rule.names(about, node)), None)
-
-    def reads(self, path: Path) -> bool:
-        """Whether every instance on a path may be read."""
-        return all(scope.visible for scope in _walk(self.scope(Access.READ), path))
-
-    def shown(self, path: Path) -> Path:
-        """As much of a path as may be read."""
-        scopes = _walk(self.scope(Access.READ), path)
-        return path[: sum(1 for _ in takewhile(lambda scope: scope.visible, scopes))]
-
-    def writes(self, path: Path) -> bool:
-        """Whether the last node of a path may be changed in any way."""
-        ways = (Access.CREATE, Access.UPDATE, Access.DELETE)
-        return any(scope.permitted for way in ways for *_, scope in [_walk(self.scope(way), path)])
-
-    def acts(self, path: Path, action: SchemaNode) -> bool:
-        """Whether an action may be called on the last node of a path (sections 3.1.3 and 3.4.5)."""
-        if not self.reads(path):
-            return False
-        *_, last = (self.scope(Access.EXEC), *_walk(self.scope(Access.EXEC), path))
-        return last.child(action).permitted
 
 
 class Nacm:
@@ -108,6 +51,7 @@ class Nacm:
         path_type = self._node.child("rule-list").child("rule").child("path").type
         assert path_type is not None
         self._path_type = path_type
+        self._subjects = Subjects(schema)
         self._source: Data | None = None
         self._compile(None)
 
@@ -118,6 +62,7 @@ class Nacm:
         self._policy = read_policy(source if isinstance(source, Inner) else None, self._schema)
         self._grounds = {access: Ground(access, self._policy.defaults[access]) for access in Access}
         self._rights: dict[tuple[tuple[RuleList, ...], str], Rights] = {}
+        self._known: dict[tuple[str, frozenset[str]], Rights] = {}  # by user and the groups the transport tells
 
     def _rights_of(self, session: SessionInfo) -> Rights | None:
         """What binds a session; None = nothing does."""
@@ -126,9 +71,17 @@ class Nacm:
         source = self._running().children.get(self._node)
         if source is not self._source:
             self._compile(source)
-        policy = self._policy
-        if not policy.enabled:
+        if not self._policy.enabled:
             return None
+        found = self._known.get((session.user, session.groups))
+        if found is None:
+            if len(self._known) >= _MOST_RIGHTS:
+                self._known.clear()
+            found = self._known[session.user, session.groups] = self._find_rights(session)
+        return found
+
+    def _find_rights(self, session: SessionInfo) -> Rights:
+        policy = self._policy
         groups = policy.groups.get(session.user, frozenset())
         if policy.external_groups:
             groups |= session.groups
@@ -210,7 +163,7 @@ class Nacm:
         raise _refused(session, f"call {node.name} here", ErrorType.APPLICATION, path)
 
     def notification(self, session: SessionInfo, node: SchemaNode, notification: Inner) -> bool:
-        """Whether the user may receive it: the type itself, and the list entries that its leafrefs name.
+        """Whether the user may receive it: the type itself, and all the instances it is about.
 
         A notification of a module's own speaks of instances in its leaves; one that is defined in the data tree
         comes with the nodes it stands in. Either way whoever may not read an instance hears nothing of it.
@@ -218,10 +171,11 @@ class Nacm:
         rights = self._rights_of(session)
         if rights is None or (node.namespace, node.name) in _ALWAYS_TOLD:
             return True
-        if node.parent is not None and node.parent.kind is not Kind.ROOT:
-            heard = rights.reads(_place(node, notification))
-        else:
-            heard = rights.hears(node) and all(map(rights.reads, _named(notification)))
+        lists = self._subjects.lists(node)
+        heard = (in_data(node) or rights.hears(node)) and (
+            (lists is not None and all(map(rights.sees_all, lists)))
+            or all(map(rights.reads, self._subjects.of(node, notification)))
+        )
         self.denied_notifications += not heard
         return heard
 
@@ -256,59 +210,6 @@ class Nacm:
             },
         )
         return {**(source.children if isinstance(source, Inner) else {}), **counted.children}
-
-
-# --- paths -----------------------------------------------------------------------------------------------------------
-
-
-def _walk(scope: Scope, path: Path) -> Iterator[Scope]:
-    for node, key in path:
-        scope = scope.child(node)
-        if key is not None:
-            scope = scope.entry(key)
-        yield scope
-
-
-def _place(node: SchemaNode, notification: Inner) -> Path:
-    """The path of a notification in the data tree; ``notification`` is the top-level node it comes in."""
-    path: list[Step] = []
-    inner = Inner(node, {notification.schema: notification})
-    for each in reversed([*node.ancestors()]):
-        named = (below for node, below in inner.children.items() if node.tag == each.tag)
-        data = next(named, None)
-        if isinstance(data, ListNode):
-            data = next(iter(data.entries.values()), None)
-        inner = data if isinstance(data, Inner) else Inner(each)
-        path.append(Step(each, inner.key() if each.keys and inner.children else None))
-    return (*path, Step(node))
-
-
-def _named(notification: Inner) -> Iterator[Path]:
-    """The list entries that the leafrefs directly in a notification name, as far as their keys are all told.
-
-    Where several leaves name entries of one list, those in others stand in the entry that is named first.
-    """
-    told: dict[SchemaNode, tuple[str, ...]] = {}
-    for leaf, data in notification.ordered():
-        if isinstance(leaf.type, LeafrefType) and isinstance(data, str | tuple):
-            values = (data,) if isinstance(data, str) else data
-            told[leaf.type.target] = told.get(leaf.type.target, ()) + values
-    for target, values in told.items():
-        entry = target.parent
-        if entry is not None and entry.keys == (target,):
-            above = _above(entry, told)
-            if above is not None:
-                yield from ((*above, Step(entry, (value,))) for value in values)
-
-
-def _above(entry: SchemaNode, told: Mapping[SchemaNode, tuple[str, ...]]) -> Path | None:
-    """The path down to a list; None when it stands in an entry of which the notification does not tell which."""
-    path: list[Step] = []
-    for node in reversed([*entry.ancestors()]):
-        if not all(leaf in told for leaf in node.keys):
-            return None
-        path.append(Step(node, tuple(told[leaf][0] for leaf in node.keys) or None))
-    return tuple(path)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
