@@ -15,6 +15,7 @@ import pytest
 from eman_netconf.cli import run
 from eman_netconf.cli.offline import edit, opened
 from eman_netconf.server import config
+from tests.certificates import authority
 from tests.server.running import Process, backends, config_of, entity, silent_device, simulated, snmp
 
 
@@ -179,3 +180,20 @@ def test_a_running_server_can_be_checked(process: Process, capsys: pytest.Captur
     """A state that a server works on is looked at as it stands."""
     with locked(process):
         assert Checked(process, capsys).status == 0
+
+
+def test_files_beside_the_state(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    """Certificates and authorities that the bootstrap file names are looked at, and a private key that others read."""
+    root = authority()
+    root.write(process.folder, "ca")
+    _, key = root.issue("server").write(process.folder, "server")
+    (process.folder / "users.pub").write_bytes(process.key.export_public_key())
+    process.configure(
+        more='[tls]\ncertificate = "server.pem"\nprivate-key = "server.key"\nclient-ca = "ca.pem"\n'
+        '[ssh]\nuser-ca = "users.pub"\n'
+    )
+    lines = Checked(process, capsys).lines
+    assert any("certificates: usable" in line for line in lines)
+    assert any("authorities of SSH users: usable" in line for line in lines)
+    key.chmod(0o644)
+    assert any("chmod 600" in line for line in Checked(process, capsys).failures)

@@ -250,13 +250,13 @@ class Connection(asyncio.Protocol):
         self.served = True
         self._session = session
         session.start()
+        if not self._transport.is_reading():
+            self.resume_reading()
         early, self._early = bytes(self._early), bytearray()
         if early:
             session.received(early)
         if self._ended:
             session.ended()
-        elif not self._transport.is_reading():
-            self._transport.resume_reading()
 
     # --- from the client
 

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from eman_netconf.server.callhome import CallHomes
-from eman_netconf.server.certificates import Credentials, Rule, load_credentials
+from eman_netconf.server.certificates import Rule, load_credentials
 from eman_netconf.server.config import Bootstrap, CallHome, Limits, Listen, Transport
 from eman_netconf.server.connections import Close
 from eman_netconf.server.local import LocalServer
 from eman_netconf.server.sessions import Sessions
-from eman_netconf.server.ssh import Authorities, SshServer, load_authorities, load_host_key
+from eman_netconf.server.ssh import SshServer, load_authorities, load_host_key
 from eman_netconf.server.tls import TlsServer
 from eman_netconf.server.users import Users
 
@@ -25,14 +25,6 @@ from eman_netconf.server.users import Users
 class _Place:
     port: int
     close: Close
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """What the bootstrap file names, read and found good."""
-
-    authorities: Authorities
-    credentials: Credentials | None
 
 
 class Listeners:
@@ -65,20 +57,16 @@ class Listeners:
 
         Raises OSError or ConfigError, having changed nothing.
         """
-        files = _Files(
-            load_authorities(bootstrap.ssh.user_ca),
-            None if bootstrap.tls is None else load_credentials(bootstrap.tls),
-        )
-        first = not self._places
-        if first:
-            self._use(files)  # a client may be quicker than what follows
-        await self._listen_only(bootstrap.listen)
-        self._use(files)
+        authorities = load_authorities(bootstrap.ssh.user_ca)
+        credentials = None if bootstrap.tls is None else load_credentials(bootstrap.tls)
+        before = self.ssh.authorities, self.tls.credentials
+        self.ssh.authorities, self.tls.credentials = authorities, credentials  # before the first client can come
+        try:
+            await self._listen_only(bootstrap.listen)
+        except OSError:
+            self.ssh.authorities, self.tls.credentials = before
+            raise
         self._call_homes.follow(bootstrap.call_home)
-
-    def _use(self, files: _Files) -> None:
-        self.ssh.authorities = files.authorities
-        self.tls.credentials = files.credentials
 
     async def _serve(self, connected: socket.socket, told: CallHome) -> bool:
         if told.transport is Transport.TLS:
