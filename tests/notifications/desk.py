@@ -137,7 +137,8 @@ class Desk:
     ) -> Terms:
         selection = EVERYTHING if subtree is None else self.selection(subtree)
         alike = b"" if subtree is None else subtree.encode()
-        asked: Mapping[str, Any] = {"stream": "NETCONF"} if trigger is None else {}
+        store = {"ietf-yang-push:datastore": f"ietf-datastores:{datastore}"}
+        asked: Mapping[str, Any] = {"stream": "NETCONF"} if trigger is None else store
         return Terms(selection, alike, asked, datastore=datastore if trigger else "", trigger=trigger, **more)
 
     def selection(self, subtree: str) -> Selection:
