@@ -72,10 +72,11 @@ async def serving(
     installed: Mapping[str, Installed] | None = None,
     initial: Sequence[bytes] = (ADMIN,),
     limits: Limits | None = None,
+    startup: bool = False,
 ) -> AsyncIterator[Serving]:
     """A server on ``state`` whose administrator is admin, stopped in order at the end."""
     collecting = gc.get_threshold()  # a daemon sets it for a process of its own
-    bootstrap = Bootstrap(state, listen=(Listen(port=0),), limits=limits or Limits(drain_seconds=5.0))
+    bootstrap = Bootstrap(state, listen=(Listen(port=0),), limits=limits or Limits(drain_seconds=5.0), startup=startup)
     daemon = Daemon(bootstrap, plugins.find() if installed is None else installed, schema, initial=initial)
     ports: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(daemon.run(lambda addresses: ports.set_result(addresses[0][1])))

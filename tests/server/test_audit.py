@@ -11,7 +11,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from eman_netconf.server import audit
+from eman_netconf.server import audit, plugins
+from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.log import Json
 from eman_netconf.yang.diff import diff, invert
 from eman_netconf.yang.schema import Schema
@@ -93,6 +94,41 @@ async def test_configuration(tmp_path: Path, schema: Schema, told: Told) -> None
         assert "<name>New</name>" in line["edit"]
         assert "<name>Old</name>" in line["undo"]
         assert line["message"].count("<name>New</name>") == 1
+
+
+async def test_confirmed_commits(tmp_path: Path, schema: Schema, told: Told) -> None:
+    """What becomes of a confirmed commit is told with who did it: the client, or the server itself."""
+    trial = f'<commit xmlns="{NC}"><confirmed/><confirm-timeout>60</confirm-timeout></commit>'
+    async with serving(tmp_path / "state", schema) as server:
+        async with server.peer() as peer:
+            number = peer.session_id
+            for operation in (trial, trial, f'<commit xmlns="{NC}"/>', trial):
+                assert (await peer.rpc(operation)).ok
+            await peer.rpc("<close-session/>")
+            await peer.closed()
+        async with server.peer() as other:
+            await edited(other, entity("a"))
+    lines = [(line["confirm"], line["timeout"], line["session"]) for line in told.events("confirmed-commit")]
+    assert lines == [
+        ("start", 60, number),
+        ("extend", 60, number),
+        ("complete", None, number),
+        ("start", 60, number),
+        ("cancel", None, 0),
+    ]
+
+
+async def test_startup(tmp_path: Path, schema: Schema, told: Told) -> None:
+    """A change of startup is told with its edit, apart from those of running."""
+    save = f'<copy-config xmlns="{NC}"><target><startup/></target><source><running/></source></copy-config>'
+    starting = load_schema(plugins.find(), ["startup"])
+    async with serving(tmp_path / "state", starting, startup=True) as server, server.peer() as peer:
+        await edited(peer, entity("a"))
+        assert "<id>a</id>" not in str(told.events("startup"))
+        assert (await peer.rpc(save)).ok
+        line = told.events("startup")[-1]
+        assert (line["user"], line["session"]) == ("admin", peer.session_id)
+        assert "<id>a</id>" in line["edit"]
 
 
 async def test_no_secret(tmp_path: Path, schema: Schema, told: Told) -> None:

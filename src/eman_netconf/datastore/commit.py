@@ -267,7 +267,7 @@ async def _put_in_force(
     # (7) durable, or refused with everything as it was
     await whole(datastores.journal.append(pending.record, unconfirmed=waiting is not None), done)
     for told in datastores.stored:
-        _act(told)
+        act(told)
 
 
 async def whole(stored: Awaitable[None], then: Callable[[], None]) -> None:
@@ -292,11 +292,11 @@ def finish(datastores: Datastores, pending: Pending, waiting: ConfirmedCommit | 
         touch(datastores.draft.touched, pending.change)
     # (9) those who take part act on it
     for participant in datastores.participants:
-        _act(participant.apply, pending.change, pending.root)
+        act(participant.apply, pending.change, pending.root)
     # (10) the change is told
     told = Commit(pending.change, pending.author, pending.generation, waiting)
     for listener in datastores.listeners:
-        _act(listener, told)
+        act(listener, told)
 
 
 def _wait_for(
@@ -309,7 +309,7 @@ def _wait_for(
     datastores.timer_moved()
     told = Confirmation(event, author, timeout if waiting is not None else None)
     for listener in datastores.confirmations:
-        _act(listener, told)
+        act(listener, told)
 
 
 def _undone_by_restart(datastores: Datastores) -> bool:
@@ -318,7 +318,8 @@ def _undone_by_restart(datastores: Datastores) -> bool:
     return datastores.startup is None and waiting is not None and waiting.generation != datastores.generation
 
 
-def _act(call: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+def act(call: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+    """Call one who is told of what is in force already."""
     try:
         call(*arguments, **named)
     except Exception:  # noqa: BLE001 - the commit is durable: one part's fault must keep neither others nor the reply

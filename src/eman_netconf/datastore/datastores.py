@@ -167,6 +167,7 @@ class Datastores:
         self.breathe = breathe
         self.listeners: list[Callable[[Commit], None]] = []
         self.confirmations: list[Callable[[Confirmation], None]] = []
+        self.saves: list[Callable[[Commit], None]] = []  # told of changes of startup, with ``saved`` as generation
         self.stored: list[Callable[[], None]] = []  # told when the journal has grown
         self.timer_moved: Callable[[], None] = lambda: None  # told when ``next_timer`` gives something else
         self.locks: dict[Datastore, Lock] = {}

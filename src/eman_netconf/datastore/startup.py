@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eman_netconf.datastore.commit import Judgement, examine, made, paced, recorded, whole
-from eman_netconf.datastore.datastores import Author, Datastore, Datastores
+from eman_netconf.datastore.commit import Judgement, act, examine, made, paced, recorded, whole
+from eman_netconf.datastore.datastores import Author, Commit, Datastore, Datastores
 from eman_netconf.datastore.edit import Edited, Steps
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.yang.diff import Change, diff
@@ -74,7 +74,10 @@ async def _keep(datastores: Datastores, change: Change, root: Inner, author: Aut
     def done() -> None:
         datastores.startup = root
         datastores.saved += 1
+        told = Commit(change, author, datastores.saved)
+        for listener in datastores.saves:
+            act(listener, told)
 
     await whole(datastores.journal.append(written), done)
-    for told in datastores.stored:
-        told()
+    for grown in datastores.stored:
+        act(grown)

@@ -13,7 +13,8 @@ from typing import Final
 
 from lxml import etree
 
-from eman_netconf.datastore.datastores import Commit
+from eman_netconf.datastore.confirmed import Action
+from eman_netconf.datastore.datastores import Commit, Confirmation
 from eman_netconf.datastore.record import edit
 from eman_netconf.energy.effects import Notify
 from eman_netconf.energy.site import Site
@@ -170,16 +171,48 @@ def notified(notify: Notify) -> None:
 
 def committed(told: Commit) -> None:
     """The configuration is another one: the edit that made it so, and the one that would undo it."""
+    _changed("configuration", "committed", told)
+
+
+def saved(told: Commit) -> None:
+    """As ``committed``, of the startup datastore."""
+    _changed("startup", "saved for the next start", told)
+
+
+def _changed(event: str, how: str, told: Commit) -> None:
     author = told.author
     made = change_text(told.change)
     _tell(
-        "configuration",
-        f"{author.user}: configuration {told.generation} committed by session {author.session}: {made}",
+        event,
+        f"{author.user}: configuration {told.generation} {how} by session {author.session}: {made}",
         user=author.user,
         session=author.session,
         generation=told.generation,
         edit=made,
         undo=change_text(invert(told.change)),
+    )
+
+
+_CONFIRMING: Final[Mapping[Action, str]] = {
+    Action.START: "is rolled back in {} s unless confirmed",
+    Action.EXTEND: "is rolled back in {} s from now unless confirmed",
+    Action.COMPLETE: "is confirmed",
+    Action.CANCEL: "is rolled back",
+    Action.TIMEOUT: "is rolled back: it was not confirmed in time",
+}
+
+
+def confirming(told: Confirmation) -> None:
+    """What becomes of a confirmed commit, beside the changes themselves."""
+    author = told.author
+    _tell(
+        "confirmed-commit",
+        f"{author.user}: the confirmed commit {_CONFIRMING[told.event].format(told.timeout)}, by session "
+        f"{author.session}",
+        user=author.user,
+        session=author.session,
+        confirm=told.event.value,
+        timeout=told.timeout,
     )
 
 
