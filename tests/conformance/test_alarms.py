@@ -12,7 +12,7 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import NS, ServerProcess, all_read, demo_process, found, switch, until
+from tests.conformance.conftest import NS, ServerProcess, all_read, demo_process, edit, found, switch, until
 
 AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
 EMAL = "urn:eman:yang:eman-alarm"
@@ -35,10 +35,17 @@ def running(state: Path) -> Iterator[ServerProcess]:
         server.end(signal.SIGKILL)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running(tmp_path / "state") as server:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A demo site of this file's own."""
+    with running(tmp_path_factory.mktemp("alarms") / "state") as server:
         yield server
+
+
+@pytest.fixture
+def client(site: ServerProcess) -> Iterator[manager.Manager]:
+    with site.connect() as session:
+        yield session
 
 
 def alarms(session: manager.Manager, kind: str) -> list[etree._Element]:
@@ -93,6 +100,7 @@ def heard(session: manager.Manager, name: str) -> etree._Element:
             return found if each is not found else each
 
 
+@pytest.mark.req("rfc8632-3.5.1", "rfc8632-3.5.2", "rfc8632-3.5.3")
 def test_life_of_an_alarm(tmp_path: Path) -> None:
     """A device that dies raises an alarm that an operator acknowledges; both outlive the server; life clears it."""
     state = tmp_path / "state"
@@ -158,3 +166,95 @@ def switch_when_there(session: manager.Manager) -> None:
 def purge(session: manager.Manager, criteria: str) -> int:
     reply = act(session, f"<purge-alarms>{criteria}</purge-alarms>")
     return int(reply.findtext(f"{{{AL}}}purged-alarms") or -1)
+
+
+def battery(session: manager.Manager, alarm: str) -> None:
+    """Configure the thresholds of the battery of the UPS."""
+    inside = f'<battery xmlns="{NS["embat"]}"><name>string-1</name><alarm>{alarm}</alarm></battery>'
+    edit(session, f"<entity><id>ups-1</id>{inside}</entity>")
+
+
+LOW = "<low-voltage{}>1000</low-voltage>"
+GONE = f' xmlns:nc="{NS["nc"]}" nc:operation="delete"'
+
+
+@pytest.mark.req("rfc8632-4.4")
+def test_a_battery_and_its_thresholds(client: manager.Manager) -> None:
+    """An alarm is raised with the notification of the energy model and cleared with it; the list counts its entries."""
+    battery(client, LOW.format(""))
+    entry = the(client, "battery-low", cleared=False)
+    assert text(entry, "perceived-severity") == "minor"
+    battery(client, LOW.format(GONE))
+    entry = the(client, "battery-low", cleared=True)
+    assert texts(entry, "status-change", "perceived-severity")[:2] == ["cleared", "minor"]
+    assert text(entry, "last-changed") == texts(entry, "status-change", "time")[0]
+    listed = client.get(filter=("subtree", f'<alarms xmlns="{AL}"><alarm-list/></alarms>')).data_ele[0][0]
+    assert text(listed, "number-of-alarms") == str(len(listed.findall(f"{{{AL}}}alarm")))
+    assert (text(listed, "last-changed") or "") >= (text(entry, "last-changed") or "")
+
+
+@pytest.mark.req("rfc8632-4.2", "rfc8632-4.3")
+def test_inventory_and_summary(client: manager.Manager) -> None:
+    """All alarms there can be are told with what to do, and those that are there are counted by severity."""
+    battery(client, LOW.format(""))
+    the(client, "battery-low", cleared=False)
+    told = client.get(filter=("subtree", f'<alarms xmlns="{AL}"/>')).data_ele[0]
+    types = told.findall("al:alarm-inventory/al:alarm-type", NAMES)
+    kinds = {text(each, "alarm-type-id") for each in types}
+    listed = told.findall("al:alarm-list/al:alarm", NAMES)
+    assert {text(each, "alarm-type-id") for each in listed} <= kinds
+    assert all(text(each, "will-clear") == "true" and text(each, "description") for each in types)
+    for row in told.findall("al:summary/al:alarm-summary", NAMES):
+        of = [each for each in listed if text(each, "perceived-severity") == text(row, "severity")]
+        assert text(row, "total") == str(len(of))
+        assert text(row, "not-cleared") == str(sum(text(each, "is-cleared") == "false" for each in of))
+    battery(client, LOW.format(GONE))
+    the(client, "battery-low", cleared=True)
+
+
+@pytest.mark.req("rfc8632-4.1")
+def test_control(client: manager.Manager, site: ServerProcess) -> None:
+    """How much history is kept and what is told of is configured; a compression leaves the newest change alone."""
+
+    def configure(control: str) -> None:
+        config = f'<config xmlns="{NS["nc"]}"><alarms xmlns="{AL}"><control>{control}</control></alarms></config>'
+        client.edit_config(target="running", config=config)
+
+    def toggle() -> None:
+        battery(client, LOW.format(""))
+        the(client, "battery-low", cleared=False)
+        battery(client, LOW.format(GONE))
+        the(client, "battery-low", cleared=True)
+
+    configure("<max-alarm-status-changes>3</max-alarm-status-changes>")
+    toggle()
+    toggle()
+    (entry,) = alarms(client, "battery-low")
+    assert texts(entry, "status-change", "perceived-severity") == ["cleared", "minor", "cleared"]
+    resource = entry.find(f"{{{AL}}}resource")
+    assert resource is not None
+    reply = act(client, f"<compress-alarms>{etree.tostring(resource, encoding='unicode')}</compress-alarms>")
+    assert reply.findtext(f"{{{AL}}}compressed-alarms") == "1"
+    (entry,) = alarms(client, "battery-low")
+    assert texts(entry, "status-change", "perceived-severity") == ["cleared"]
+
+    with pytest.raises(RPCError):
+        configure("<notify-status-changes>severity-level</notify-status-changes>")
+    level = "<notify-severity-level>critical</notify-severity-level>"
+    configure(f"<notify-status-changes>severity-level</notify-status-changes>{level}")
+    with site.connect() as listener:
+        listener.create_subscription()
+        toggle()
+        told = heard(listener, "alarm-notification")
+        assert told.findtext(f"{{{AL}}}perceived-severity") == "cleared", "the end is told, what is minor is not"
+
+
+@pytest.mark.req("rfc8632-4.4")
+def test_what_is_vital(client: manager.Manager) -> None:
+    """A vital entity that has no way for power is a critical alarm until it has one."""
+    switch(client, "pdu-a", "outlet-14", "off", "<accept-collateral>true</accept-collateral>")
+    edit(client, "<entity><id>gw-1</id><vital>true</vital></entity>")
+    assert text(the(client, "supply-cut", cleared=False), "perceived-severity") == "critical"
+    switch(client, "pdu-a", "outlet-14", "on")
+    the(client, "supply-cut", cleared=True)
+    edit(client, "<entity><id>gw-1</id><vital>false</vital></entity>")

@@ -1,4 +1,4 @@
-"""/alarms/control: how much history is kept, and which changes are told (RFC 8632 section 4.1.1)."""
+"""/alarms/control: how much history is kept, and which changes are told (RFC 8632 section 4.1)."""
 
 from __future__ import annotations
 

@@ -217,9 +217,8 @@ class Daemon:
             read_commits=self.journal.read,
             files=_files(self.bootstrap),
             actions={
-                **audit.audited(actions.actions(self.energy), self.energy.domain.site),
+                **audit.audited({**actions.actions(self.energy), **alarms.actions()}, self.energy.domain.site),
                 **self.commits.actions(),
-                **alarms.actions(),
             },
         )
 
