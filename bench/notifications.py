@@ -44,12 +44,14 @@ async def _live(server: Server, sessions: int, events: int) -> tuple[list[float]
         for reader in readers:
             first = reader.expect(1)
             reader.subscribe()
-            await server.tell("notify 1")
+            await server.tell("prepare 1")
+            await server.tell("notify")
             await first
         for _ in range(3):
+            await server.tell(f"prepare {events}")
             wanted = [reader.expect(events) for reader in readers]
             spent, started = _processor(server), time.perf_counter()
-            await server.tell(f"notify {events}")
+            await server.tell("notify")
             await asyncio.gather(*wanted)
             rates.append(sessions * events / (time.perf_counter() - started))
             costs.append((_processor(server) - spent) / (sessions * events) * 1e6)
@@ -58,7 +60,8 @@ async def _live(server: Server, sessions: int, events: int) -> tuple[list[float]
 
 async def _replay(server: Server, events: int) -> list[float]:
     rates = []
-    await server.tell(f"notify {events}")
+    await server.tell(f"prepare {events}")
+    await server.tell("notify")
     for _ in range(3):
         async with Client(server.address) as client:
             reader = _Reader(client)

@@ -3,8 +3,9 @@
     python -m bench.serve FOLDER ENTITIES PUBLIC-KEY POLL-INTERVAL
 
 prints ``ready HOST PORT`` when it answers and ``settled`` when all backends were read once. The line ``read``
-on stdin has all of them read again, told by another ``settled``; so does ``notify COUNT``, which lets so many power
-states change, no faster than all who subscribed read it. The end of stdin stops the server.
+on stdin has all of them read again, told by another ``settled``. ``prepare COUNT`` makes so many changes of power
+states and ``notify`` lets them happen, no faster than all who subscribed read it; each is told by ``settled`` too. The
+end of stdin stops the server.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import uvloop
 import eman_backends.simulated
 from bench import site
 from bench.client import USER
+from eman_netconf.energy.effects import Notify
 from eman_netconf.server.administrator import credentials
 from eman_netconf.server.config import Bootstrap, Limits, Listen
 from eman_netconf.server.daemon import Daemon, load_schema
@@ -41,6 +43,8 @@ async def main(folder: Path, entities: int, key: tuple[str, str], poll_interval:
         initial=[credentials(USER, key=key), site.configuration(entities, poll_interval)],
     )
 
+    prepared: list[Notify] = []
+
     async def settle(count: int) -> None:
         await passes.reach(count)
         print("settled", flush=True)
@@ -60,16 +64,17 @@ async def main(folder: Path, entities: int, key: tuple[str, str], poll_interval:
                 for box in range(site.boxes(entities)):
                     daemon.energy.poller.read_soon(site.box_id(box))
                 await settle(wanted)
-            elif line.startswith(b"notify "):
-                await notify(int(line.split()[1]))
+            elif line.startswith(b"prepare "):
+                prepared[:] = (site.changed(daemon.schema, number) for number in range(int(line.split()[1])))
+                print("settled", flush=True)
+            elif line == b"notify\n":
+                await notify()
                 print("settled", flush=True)
         daemon.stop()
 
-    async def notify(count: int) -> None:
-        for start in range(0, count, _BATCH):
-            daemon.energy.perform(
-                site.changed(daemon.schema, number) for number in range(start, min(count, start + _BATCH))
-            )
+    async def notify() -> None:
+        for start in range(0, len(prepared), _BATCH):
+            daemon.energy.perform(prepared[start : start + _BATCH])
             await asyncio.sleep(0)
             while any(live.unread > _AHEAD for live in daemon.sessions.live()):  # noqa: ASYNC110 - a session tells nobody
                 await asyncio.sleep(0)

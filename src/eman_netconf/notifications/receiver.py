@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from eman_netconf.messages.rpc import notification_bytes
 from eman_netconf.notifications.streams import Event, event_time
 
-#: Events are asked of the log so many at a time.
-CHUNK: Final = 250
+#: Events are asked of the log so many at a time: to read and filter them takes some milliseconds at most.
+CHUNK: Final = 100
 
 #: That of the model of streams and of the notices about a subscription (RFC 5277 section 3.4).
 NETMOD_NS: Final = "urn:ietf:params:xml:ns:netmod:notification"

@@ -117,8 +117,9 @@ class Subscriptions:
     # --- what happens
 
     def _happened(self, event: Event) -> None:
-        self.publisher.event(event, self.now())
-        self.wake()
+        if self.publisher.receivers:
+            self.publisher.event(event, self.now())
+            self.wake()
 
     def _committed(self, told: Commit) -> None:
         now = self.now()
