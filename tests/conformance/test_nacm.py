@@ -17,6 +17,7 @@ from tests.conformance.installed import prepare
 from tests.conformance.talking import BASE
 
 ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
+SERVER = "urn:eman:yang:eman-server"
 SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
 PASSWORD = "open sesame"
 PATIENCE = 60.0  # seconds until a notification must have come
@@ -189,6 +190,29 @@ def test_those_who_configure_change_neither_users_nor_rules(users: Users, rules:
     own = "<authentication><user><name>admin</name><password>$0$mine now</password></user></authentication>"
     for content in (f'<nacm xmlns="{ACM}">{member}</nacm>', f'<system xmlns="{SYSTEM}">{own}</system>'):
         denied(lambda content=content: configure(carol, content))
+
+
+def test_those_who_configure_see_commits_and_undo_them(users: Users, rules: Rules) -> None:
+    """The group configure reads the list of commits, not what they hold, and reverts what it may edit."""
+    rules(defaults="<exec-default>deny</exec-default>")
+    carol = users["carol"]
+
+    def newest(user: str) -> list[int]:
+        ids = ("xpath", ({"s": SERVER}, "/s:eman-server/s:commits/s:commit/s:id"))
+        return sorted(int(node.text) for node in users[user].get(filter=ids).data_ele.iter(f"{{{SERVER}}}id"))
+
+    def revert(to: int) -> None:
+        carol.dispatch(etree.fromstring(f'<revert xmlns="{SERVER}"><to>{to}</to></revert>'))
+
+    before = newest("carol")[-1]
+    assert newest("bob") == []
+    edit(carol, role("pdu-a", "wrong"))
+    revert(before)
+    assert texts(carol, entity("pdu-a", "/eman:role")) != ["wrong"]
+    show = f'<eman-server xmlns="{SERVER}"><commits><commit><id>{before}</id><show/></commit></commits></eman-server>'
+    action = etree.fromstring(f'<action xmlns="urn:ietf:params:xml:ns:yang:1">{show}</action>')
+    denied(lambda: carol.dispatch(action))
+    denied(lambda: revert(1))  # which would undo rules and users
 
 
 @pytest.mark.req("rfc8341-3.3.3")

@@ -2,7 +2,8 @@
 
 - ``monitor`` reads what is no secret, and subscribes to notifications;
 - ``operate`` may also call the actions in the ``control`` containers, and those on alarms;
-- ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings.
+- ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings; and see
+  the list of commits and undo them, as far as it may edit what they changed.
 
 The administrator whom the bootstrap file names needs no group (RFC 8341, recovery session).
 """
@@ -27,7 +28,7 @@ _PREFIXES = {
 }
 _WRITING = "create update delete"
 
-#: rpcs by module; a module that this server does not have yet is named all the same
+#: rpcs by module
 _READING_RPCS = {
     "ietf-netconf": ("get", "get-config", "validate"),
     "ietf-netconf-monitoring": ("get-schema",),
@@ -43,6 +44,7 @@ _EDITING_RPCS = {
     ),
     "ietf-netconf-nmda": ("edit-data",),
     "ietf-netconf-partial-lock": ("partial-lock", "partial-unlock"),
+    "eman-server": ("revert",),
 }
 _CONTROLS = {
     "control-entities": "/em:energy-management/em:entities/em:entity/em:control",
@@ -64,6 +66,7 @@ def first_rules() -> bytes:
     # by module and not by path, which would need a prefix for the namespace it stands in: many clients lose those
     rules = _rule("keep-rules", "<module-name>ietf-netconf-acm</module-name>", _WRITING, "deny")
     kept = [rules, *(_data(name, path, _WRITING, "deny") for name, path in _KEPT.items())]
+    commits = _data("read-commits", "/emsrv:eman-server/emsrv:commits", "read", "permit")
     edits = _data("edit", "/", _WRITING, "permit")
     declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _PREFIXES.items())
     return (
@@ -72,7 +75,7 @@ def first_rules() -> bytes:
         f"<groups>{groups}</groups>"
         f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), _rpcs(_READING_RPCS))}"
         f"{_list(OPERATE, (OPERATE, CONFIGURE), controls)}"
-        f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), *kept, edits))}"
+        f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), commits, *kept, edits))}"
         "</nacm></config>"
     ).encode()
 
