@@ -13,6 +13,8 @@ from lxml import etree
 
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Notification
 from eman_netconf.server import events as events_module
+from eman_netconf.server import plugins
+from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema
@@ -196,6 +198,19 @@ async def test_the_server_tells_of_itself(tmp_path: Path, schema: Schema) -> Non
             ended = leaves(await found(watcher, "netconf-session-end"))
             assert (ended["session-id"], ended["termination-reason"]) == (str(victim.session_id), "killed")
             assert ended["killed-by"] == str(watcher.session_id)
+
+
+async def test_saving_is_told(tmp_path: Path) -> None:
+    """What becomes startup is told as a change of startup, beside the commit of running."""
+    save = "<copy-config><target><startup/></target><source><running/></source></copy-config>"
+    models = load_schema(plugins.find(), ["startup"])
+    async with serving(tmp_path / "state", models, startup=True) as server, server.peer() as peer:
+        assert (await peer.rpc(SUBSCRIBE)).ok
+        assert (await peer.rpc(edit(entity("pdu-1")))).ok
+        assert leaves(await found(peer, "netconf-config-change"))["datastore"] == "running"
+        assert (await peer.rpc(save)).ok
+        told = leaves(await found(peer, "netconf-config-change"))
+        assert (told["datastore"], told["username"]) == ("startup", "admin")
 
 
 async def test_replay_over_a_restart(tmp_path: Path, schema: Schema) -> None:

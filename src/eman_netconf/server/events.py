@@ -197,6 +197,7 @@ class Events:
         sessions.opened.append(self._opened)
         sessions.ended.append(self._ended)
         datastores.listeners.append(self._committed)
+        datastores.saves.append(self._saved)
         datastores.confirmations.append(self._confirming)
         datastores.sources.append(StreamsShown(self._schema, self.streams))
         return Receivers(self._schema, self.streams, sessions, judge, self._clock)
@@ -235,6 +236,11 @@ class Events:
     def _committed(self, told: Commit) -> None:
         self.streams.publish(
             self._notifications.config_change(self._author(told.author), Datastore.RUNNING, told.change)
+        )
+
+    def _saved(self, told: Commit) -> None:
+        self.streams.publish(
+            self._notifications.config_change(self._author(told.author), Datastore.STARTUP, told.change)
         )
 
     def _confirming(self, told: Confirmation) -> None:
