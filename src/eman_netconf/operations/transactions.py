@@ -95,7 +95,7 @@ async def copy_config(server: Server, request: Request) -> Reply:
             info=(ErrorInfo("bad-element", "source"),),
         )
     if (source, target) == (Datastore.RUNNING, Datastore.STARTUP):
-        # to be allowed to ask is enough (RFC 8341 section 3.2.3)
+        # to be allowed to ask is enough (RFC 8341 section 3.2.6)
         await startup.save(server.datastores, author_of(server, request.session))
     else:
         await edit(server, request.session, target, lambda old: _copied(server, request.session, source, old))
@@ -189,7 +189,7 @@ async def discard_changes(server: Server, request: Request) -> Reply:
 
 
 def _copied(server: Server, session: SessionInfo, source: Datastore, old: Inner) -> Edited:
-    """``old`` replaced by what the session may read of a datastore (RFC 8341 section 3.2.3)."""
+    """``old`` replaced by what the session may read of a datastore (RFC 8341 section 3.2.6)."""
     datastores = server.datastores
     root = datastores.tree(source)
     readable = server.judge.readable(session, root)
