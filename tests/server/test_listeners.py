@@ -100,13 +100,10 @@ async def test_a_reload_that_fails_changes_nothing(site: Site) -> None:
     before = site.server.daemon.listeners.addresses
     credentials = site.server.daemon.listeners.tls.credentials
     nowhere = Listen(Transport.UNIX, "", 0, site.folder)  # which is no socket
+    lost = replace(site.tls, certificate=site.folder / "none")
     for bootstrap, kind, words in (
         (replace(site.everything, ssh=Ssh(site.folder / "none")), ConfigError, "none: No such file"),
-        (
-            replace(site.everything, tls=replace(site.tls, certificate=site.folder / "none")),
-            ConfigError,
-            "No such file",
-        ),
+        (replace(site.everything, tls=lost), ConfigError, "No such file"),
         (replace(site.everything, listen=(*site.everything.listen, nowhere)), OSError, "cannot listen on"),
         (replace(site.everything, listen=(nowhere,), tls=None), OSError, "cannot listen on"),
     ):
