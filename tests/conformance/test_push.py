@@ -116,6 +116,35 @@ def test_periodic(session: manager.Manager) -> None:
         assert update.xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
 
 
+@pytest.mark.req("rfc8641-3.6")
+def test_periodic_by_xpath(session: manager.Manager) -> None:
+    """A periodic subscription takes any XPath expression that selects nodes."""
+    path = "//eman:entity[starts-with(eman:id, 'pdu-')]/eman:class"
+    selection = f'<yp:datastore-xpath-filter xmlns:eman="{EMAN}">{path}</yp:datastore-xpath-filter>'
+    establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>", selection))
+    ids = heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+    assert {"pdu-a", "pdu-b"} <= set(ids)
+    assert all(id_.startswith("pdu-") for id_ in ids)
+
+
+@pytest.mark.req("rfc8641-4.4.1", "rfc8639-3.3")
+def test_anchor(session: manager.Manager) -> None:
+    """A subscription with an anchor-time is accepted, shown with it, and sends."""
+    anchor = "2020-01-01T00:00:00.5Z"
+    number = establish(
+        session,
+        store(
+            f"<yp:periodic><yp:period>100</yp:period><yp:anchor-time>{anchor}</yp:anchor-time></yp:periodic>",
+            entity_filter("pdu-a"),
+        ),
+    )
+    shown = session.get(filter=("subtree", f'<subscriptions xmlns="{SN}"/>')).data_ele
+    (entry,) = (one for one in shown.iter(f"{{{SN}}}subscription") if one.findtext(f"{{{SN}}}id") == str(number))
+    assert entry.findtext(f".//{{{YP}}}anchor-time") == anchor
+    assert entry.find(f"{{{YP}}}datastore-subtree-filter/{{{EMAN}}}energy-management") is not None
+    heard(session, "push-update")
+
+
 ON_CHANGE = "<yp:on-change/>"
 SUPPLY = "eman:energy-management/eman:entities/eman:entity/empi:power-interface/empi:supply/empi:oper-state"
 
@@ -265,6 +294,12 @@ def test_resync(session: manager.Manager) -> None:
             "invalid-value",
             "ietf-subscribed-notifications:filter-unsupported",
             ("filter-failure-hint", "The filter's expression gives a number; select nodes by their path."),
+        ),
+        (
+            store(ON_CHANGE, "<yp:datastore-xpath-filter>//*[starts-with(., 'pdu')]</yp:datastore-xpath-filter>"),
+            "invalid-value",
+            "ietf-subscribed-notifications:filter-unsupported",
+            ("filter-failure-hint", "conditions on keys only"),
         ),
     ],
 )

@@ -23,6 +23,7 @@ from eman_netconf.notifications.subscriptions import (
     Reason,
     Refused,
     State,
+    Subscription,
 )
 from eman_netconf.yang import sources
 from eman_netconf.yang.diff import diff
@@ -58,6 +59,71 @@ def desk(schema: Schema) -> Desk:
 def test_table() -> None:
     """Whatever happens to a subscription that is not concluded has an answer; a concluded one is gone."""
     assert set(TABLE) == {(state, cause) for state in State if state is not State.CONCLUDED for cause in Input}
+
+
+@given(st.lists(st.sampled_from(list(Input)), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_walk(inputs: list[Input]) -> None:
+    """Whatever happens in whatever order, a subscription is where the table says, and says so in the right order."""
+    desk = Desk(loaded(), {id_: dict(leaves) for id_, leaves in SITE.items()})
+    terms = desk.terms(OnChange(), entities("<id>e-1</id>"), filter_name="mine", stop=desk.now.wall + 1e6)
+    subscription = desk.subscribe(1, terms)
+    desk.later(1)
+    expected = State.ACTIVE
+    for cause in inputs:
+        happens(desk, subscription, cause)
+        expected = TABLE[expected, cause][0]
+        assert subscription.state is expected, cause
+        if expected is State.CONCLUDED:
+            break
+    desk.change("e-1", {"name": "last"})
+    desk.full.clear()
+    desk.later(LONGEST_SUSPENSION)
+    suspended = ended = False
+    for name in desk.names(1):
+        assert not ended, f"{name} after the end"
+        assert not suspended or name.startswith("subscription-") or Input.MODIFY in inputs, f"{name} while suspended"
+        suspended = name == "subscription-suspended" or (suspended and name == "subscription-terminated")
+        ended = name == "subscription-terminated"
+    if subscription.state is State.ACTIVE:
+        assert tidy(desk.held(1)) == tidy(desk.shown(subscription.terms))
+    else:
+        assert subscription.state is State.CONCLUDED
+        assert not desk.publisher.registry.live
+        assert desk.publisher.next_timer(desk.now) is None
+
+
+def happens(desk: Desk, subscription: Subscription, cause: Input) -> None:
+    """Make something happen to a subscription."""
+    number, session = subscription.id, subscription.session
+    match cause:
+        case Input.MODIFY:
+            desk.full.clear()
+            other = desk.terms(OnChange(), entities("<id>e-2</id>"), filter_name="mine", stop=subscription.terms.stop)
+            at_once(desk.publisher.modify(session, number, other, desk.now))
+        case Input.ALTER:
+            other = desk.terms(OnChange(), entities("<id>e-3</id>"), filter_name="mine", stop=subscription.terms.stop)
+            desk.publisher.altered(subscription, other, desk.now)
+        case Input.OVERFLOW:
+            desk.full.add(session.id)
+            for id_ in SITE:
+                desk.change(id_, {"name": f"at {desk.now.mono}"})
+            desk.later(1)
+        case Input.RELIEF:
+            desk.full.clear()
+            desk.later(3 * RETRY)
+        case Input.TIMEOUT:
+            desk.later(LONGEST_SUSPENSION + 3 * RETRY)
+        case Input.STOP:
+            desk.later(2e6)
+        case Input.DELETE:
+            desk.publisher.delete(session, number)
+        case Input.KILL:
+            desk.publisher.kill(number, desk.now)
+        case Input.WITHDRAW:
+            desk.publisher.withdrawn(subscription, desk.now)
+        case Input.LEAVE:
+            desk.publisher.left(session.id)
 
 
 def test_ends(desk: Desk, stage: Stage) -> None:

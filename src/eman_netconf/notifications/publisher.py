@@ -254,8 +254,9 @@ class Publisher:
             due = subscription.due if subscription.due is not None else now.mono
             subscription.due = next_update(trigger, due, now.wall, now.mono)
             yield from self._push_contents(subscription, now, made)
-        elif subscription.whole:
-            subscription.due = None
+            return
+        subscription.due = None
+        if subscription.whole:
             feed = self._join(subscription)
             try:
                 yield from feed.ready()
