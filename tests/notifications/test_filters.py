@@ -53,6 +53,15 @@ def test_xpath(stage: Stage, expression: str, through: set[str]) -> None:
     assert {id_ for id_ in ("pdu-1", "ups-1") if passes(selection, events, stage.notification(id_))} == through
 
 
+def test_a_costly_expression_ends(stage: Stage) -> None:
+    """An expression that takes too many steps on an event lets nothing through, and soon."""
+    events = event_schema(stage.schema)
+    selection = compile_xpath("//*" + "[//*" * 12 + "]" * 12, {}, events)
+    assert not passes(selection, events, stage.notification())
+    shorter = compile_xpath("//*[//*]", {}, events)
+    assert passes(shorter, events, stage.notification())
+
+
 def test_everything(stage: Stage) -> None:
     """Without a filter every event goes through."""
     assert passes(EVERYTHING, event_schema(stage.schema), stage.notification())
