@@ -205,3 +205,4 @@ class Subscriptions:
         live = self._sessions.get(subscription.session.id)
         while live is not None and subscription.state is not State.CONCLUDED and not self.room(live.info.id):
             await live.drained()
+            await asyncio.sleep(0)  # a session that is lost drains at once, and its end is to be heard
