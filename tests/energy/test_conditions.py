@@ -170,8 +170,15 @@ def test_a_vital_entity(bench: Bench) -> None:
     bench.tell("top", Q.SUPPLY_STATE, "off", "", "t")
     assert judged(bench, "srv", Kind.SUPPLY_CUT) == HOLDS
     assert judged(bench, "lamp", Kind.SUPPLY_CUT) == NOT, "nobody said it matters"
-    assert bench.domain.conditions.dependent(["top"]) == {"srv"}
-    assert bench.domain.conditions.dependent(["lamp"]) == set()
+    dependent = bench.domain.conditions.dependent
+    assert dependent(["lamp"]) == set()
+    assert dependent(["top"]) == {"srv"}
+    assert dependent(["top"]) == set(), "nothing changed"
+    bench.wait(1)
+    bench.tell("top", Q.SUPPLY_STATE, "on", "", "t")
+    assert dependent(["top"]) == {"srv"}
+    bench.discover("top")
+    assert dependent(["top", "pdu"]) == {"srv"}
 
 
 def test_a_battery(bench: Bench) -> None:

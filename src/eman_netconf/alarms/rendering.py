@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from eman_netconf.alarms.alarm import Alarm, OperatorChange, OperatorState, StatusChange
@@ -11,8 +12,8 @@ from eman_netconf.alarms.inventory import TYPES, type_id
 from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.conditions import Severity
 from eman_netconf.yang.events import event_schema
-from eman_netconf.yang.schema import Schema
-from eman_netconf.yang.tree import Inner, ListNode, make_inner
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode, make_inner
 
 
 class Trees:
@@ -46,15 +47,14 @@ class Trees:
 
     def shown(self, alarms: Iterable[Alarm], changed: int | None) -> list[Inner]:
         """The inventory, the summary and the list; ``changed`` is when the list last was."""
-        alarms = list(alarms)
-        entries = [self.entry(alarm) for alarm in alarms]
-        leaves = {"number-of-alarms": len(alarms), "last-changed": None if changed is None else _stamp(changed)}
+        entries = _Entries(self, alarms)
+        leaves = {"number-of-alarms": len(entries), "last-changed": None if changed is None else _stamp(changed)}
         listed = make_inner(self.list, leaves)
         if entries:
-            listed = listed.replace(self.alarm, ListNode(self.alarm, {entry.key(): entry for entry in entries}))
-        return [self._types, self._summary(alarms), listed]
+            listed = listed.replace(self.alarm, ListNode(self.alarm, entries))
+        return [self._types, Late(self.summary, partial(self._summary, entries.alarms)), listed]
 
-    def _summary(self, alarms: list[Alarm]) -> Inner:
+    def _summary(self, alarms: Iterable[Alarm]) -> Mapping[SchemaNode, Data]:
         counted = Counter((alarm.severity, alarm.cleared, alarm.state is OperatorState.CLOSED) for alarm in alarms)
 
         def count(severity: Severity, *, cleared: bool | None = None, closed: bool | None = None) -> int:
@@ -77,7 +77,7 @@ class Trees:
             }
             for severity in reversed(Severity)
         ]
-        return make_inner(self.summary, {"alarm-summary": rows})
+        return make_inner(self.summary, {"alarm-summary": rows}).children
 
     def entry(self, alarm: Alarm) -> Inner:
         """The entry of an alarm, remembered until it changes."""
@@ -106,6 +106,30 @@ class Trees:
         """An operator-action, with the nodes it stands in (RFC 7950 section 7.16.2)."""
         entry = {**_named(alarm), "operator-action": _said(change)}
         return make_inner(self._event, {"alarm-list": {"alarm": [entry]}})
+
+
+class _Entries(Mapping[Key, Inner]):
+    """The entries of the list, each rendered when it is asked for."""
+
+    def __init__(self, trees: Trees, alarms: Iterable[Alarm]) -> None:
+        self.alarms = tuple(alarms)
+        self._trees = trees
+        self._by_key: dict[Key, Alarm] | None = None
+
+    def __getitem__(self, key: Key) -> Inner:
+        if self._by_key is None:
+            self._by_key = {_key(alarm): alarm for alarm in self.alarms}
+        return self._trees.entry(self._by_key[key])
+
+    def __iter__(self) -> Iterator[Key]:
+        return map(_key, self.alarms)
+
+    def __len__(self) -> int:
+        return len(self.alarms)
+
+
+def _key(alarm: Alarm) -> Key:
+    return alarm.key.resource, type_id(alarm.key.kind), ""
 
 
 def _named(alarm: Alarm) -> dict[str, Any]:

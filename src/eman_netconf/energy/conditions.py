@@ -1,7 +1,7 @@
 """What is wrong now with entities and with the ways to devices: the conditions that alarms are raised for (RFC 8632).
 
 A condition holds, does not hold, or nobody can tell: after a restart before the first reading, while a device is gone,
-or while a command is under way. Nothing is remembered here; it is all read off the records of the site.
+or while a command is under way. It is all read off the records of the site.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.entities import Entity, Reachability
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import LOST, Link
+from eman_netconf.energy.relationships import Feed
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Direction, LinkState, RequestState, Supply
@@ -102,6 +103,7 @@ class Conditions:
     def __init__(self, site: Site, vital: Callable[[str], bool]) -> None:
         self._site = site
         self._vital = vital
+        self._passing: dict[str, tuple[bool, tuple[str, ...], list[Feed]]] = {}
 
     def holding(self, subject: Subject) -> list[Condition]:
         """All that is wrong with ``subject``; nothing is with what is not there."""
@@ -139,8 +141,20 @@ class Conditions:
                 return battery is not None and not battery.was_read
 
     def dependent(self, entities: Iterable[str]) -> set[str]:
-        """The vital entities whose supply may go over one of ``entities``."""
-        return {id_ for id_ in self._site.graph.downstream(entities) if self._vital(id_)}
+        """The vital entities whose supply may go over those of ``entities`` that pass power otherwise than before,
+        when they were asked about last; batteries stir at every reading, and much may hang on one.
+        """
+        moved = [id_ for id_ in entities if self._moved(id_)]
+        return {id_ for id_ in self._site.graph.downstream(moved) if self._vital(id_)}
+
+    def _moved(self, id_: str) -> bool:
+        entity = self._site.entities.get(id_)
+        if entity is None:
+            return self._passing.pop(id_, None) is not None
+        passing = tuple(interface.name for interface in entity.interfaces.values() if interface.passes)
+        before, now = self._passing.get(id_), (entity.runs, passing, self._site.graph.feeds(id_))
+        self._passing[id_] = now
+        return now != before
 
     # --- backends
 
