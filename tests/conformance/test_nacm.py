@@ -109,7 +109,7 @@ def rpc(name: str, module: str = "ietf-netconf") -> str:
 
 
 def path(text: str) -> str:
-    return f'<path xmlns:em="{EMAN}">{text}</path>'
+    return f'<path xmlns:em="{EMAN}" xmlns:sys="{SYSTEM}">{text}</path>'
 
 
 def edit(session: manager.Manager, inner: str, target: str = "running") -> None:
@@ -549,6 +549,28 @@ def test_delete_config(keeping: Users) -> None:
 
 
 # --- rules that cannot be meant --------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("rfc8341-3.3.5")
+def test_a_rule_may_be_about_whoever_asks(users: Users, rules: Rules) -> None:
+    """$USER in a path is the user of the session: here everybody sees his own account alone, and sets its password."""
+    account = "/sys:system/sys:authentication/sys:user"
+    rules(
+        said("permit", "read update", path(f"{account}[sys:name=$USER]")),
+        said("deny", "read", path(account)),
+    )
+    tom = users["tom"]
+
+    def own(name: str) -> str:
+        user = f"<user><name>{name}</name><password>$0${PASSWORD}, tom</password></user>"
+        return f'<system xmlns="{SYSTEM}"><authentication>{user}</authentication></system>'
+
+    data = tom.get_config("running", filter=("subtree", f'<system xmlns="{SYSTEM}"/>')).data_ele
+    assert [node.text for node in data.iterfind(f".//{{{SYSTEM}}}user/{{{SYSTEM}}}name")] == ["tom"]
+    denied(lambda: configure(tom, own("ann")))
+    configure(tom, own("tom"))
+    users.server.connect(username="tom", password=f"{PASSWORD}, tom").close_session()
+    configure(users["admin"], own("tom").replace(", tom", ""))
 
 
 def test_a_rule_that_leads_nowhere_is_refused(users: Users, rules: Rules) -> None:
