@@ -143,6 +143,12 @@ def test_life_of_an_alarm(tmp_path: Path) -> None:
                 told = heard(listener, "alarm-notification")
             assert told.findtext(f"{{{AL}}}perceived-severity") == "cleared", "a restart raises no alarm again"
 
+            with server.connect() as later:
+                acted = f'<alarms xmlns="{AL}"><alarm-list><alarm><operator-action/></alarm></alarm-list></alarms>'
+                later.create_subscription(filter=("subtree", acted), start_time="2000-01-01T00:00:00Z")
+                told = heard(later, "operator-action")
+                assert told.xpath("//al:operator-action/al:text/text()", namespaces=NAMES) == ["on my way"]
+
             counted = purge(session, "<alarm-clearance-status>cleared</alarm-clearance-status>")
             assert counted >= 1
             assert not alarms(session, "backend-unreachable")

@@ -7,7 +7,9 @@ from lxml import etree
 
 from eman_netconf.datastore.select import EVERYTHING, compile_subtree, compile_xpath
 from eman_netconf.notifications.filters import event_schema, passes
+from eman_netconf.yang.events import notification_of
 from eman_netconf.yang.schema import Kind, Schema
+from eman_netconf.yang.tree import make_inner
 from tests.notifications.stage import EMPS, Stage
 
 EMPI = "urn:eman:yang:eman-power-interface"
@@ -76,3 +78,22 @@ def test_schema_of_events(schema: Schema) -> None:
     assert kinds == {Kind.CONTAINER}
     alarm = events.find("ietf-alarms:alarms/alarm-list/alarm")
     assert [node.name for node in alarm.children.values()] == [*(key.name for key in alarm.keys), "operator-action"]
+
+
+AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
+
+
+@pytest.mark.parametrize(("state", "through"), [("ack", True), ("closed", False)])
+def test_what_stands_in_the_data(schema: Schema, state: str, through: bool) -> None:
+    """A notification that is defined in the data tree is chosen by what it holds and where it stands."""
+    events = event_schema(schema)
+    said = {"time": "2026-11-20T10:46:30Z", "operator": "anna", "state": "ack"}
+    key = {"resource": "x", "alarm-type-id": "eman-alarm:battery-low", "alarm-type-qualifier": ""}
+    entry = {**key, "operator-action": said}
+    told = make_inner(events.root.child("ietf-alarms:alarms"), {"alarm-list": {"alarm": [entry]}})
+    path = f"/al:alarms/al:alarm-list/al:alarm[al:resource='x']/al:operator-action[al:state='{state}']"
+    assert passes(compile_xpath(path, {"al": AL}, events), events, told) is through
+    inside = f"<alarm><operator-action><state>{state}</state></operator-action></alarm>"
+    subtree = etree.fromstring(f'<filter><alarms xmlns="{AL}"><alarm-list>{inside}</alarm-list></alarms></filter>')
+    assert passes(compile_subtree(subtree, events), events, told) is through
+    assert notification_of(told).schema.name == "operator-action"
