@@ -105,6 +105,7 @@ def error(reply: etree._Element) -> dict[str, str]:
     return {etree.QName(child).localname: (child.text or "").strip() for child in found}
 
 
+@pytest.mark.req("rfc8641-3.1", "rfc8641-3.5.1")
 @pytest.mark.req("rfc8641-3.7", "rfc8641-4.4.1", "rfc8640-4")
 def test_periodic(session: manager.Manager) -> None:
     """A periodic subscription sends the selected data at once and then every period."""
@@ -157,6 +158,7 @@ def supplies(update: etree._Element) -> dict[str, str]:
     }
 
 
+@pytest.mark.req("rfc8641-3.1", "rfc8641-3.5.2")
 @pytest.mark.req("rfc8641-3.3", "rfc8641-3.7", "rfc8641-3.10", "rfc8640-6")
 def test_on_change(session: manager.Manager, other: manager.Manager, schema: Schema) -> None:
     """A subscriber on change gets the whole once, then patches; making the edits it holds what the server shows."""
@@ -182,6 +184,7 @@ def test_on_change(session: manager.Manager, other: manager.Manager, schema: Sch
     switch(other, "pdu-a", "outlet-11", "on")
 
 
+@pytest.mark.req("rfc8641-3.4")
 @pytest.mark.req("rfc8641-3.7", "rfc8641-3.10")
 def test_nothing_is_missed(own_demo: ServerProcess, schema: Schema) -> None:
     """Whatever is switched and configured, who makes all edits holds all of the site that is told on change."""
@@ -314,6 +317,51 @@ def test_refusals(session: manager.Manager, body: str, tag: str, reason: str, hi
         assert info.findtext(f"{{{YP}}}{hint[0]}") == hint[1]
 
 
+STREAM = "<stream>NETCONF</stream>"
+PERIODIC = "<yp:periodic><yp:period>6000</yp:period></yp:periodic>"
+
+
+@pytest.mark.req("rfc8639-2.4.2")
+@pytest.mark.parametrize(
+    ("body", "tag", "element"),
+    [
+        (store(""), "missing-element", "periodic"),
+        ("<stream>OTHER</stream>", "invalid-value", "stream"),
+        (STREAM + PERIODIC, "invalid-value", "periodic"),
+        (f"{STREAM}<stop-time>2020-01-01T00:00:00Z</stop-time>", "invalid-value", "stop-time"),
+        (f"{STREAM}<stop-time>9999-12-31T23:59:60Z</stop-time>", "invalid-value", "stop-time"),
+        (f"{STREAM}<replay-start-time>9000-01-01T00:00:00Z</replay-start-time>", "invalid-value", "replay-start-time"),
+        (STREAM + store(PERIODIC), "bad-element", None),
+        (PERIODIC, "missing-element", None),
+        (store(PERIODIC, "<yp:selection-filter-ref>none</yp:selection-filter-ref>"), "data-missing", None),
+    ],
+)
+def test_wrong_requests(session: manager.Manager, body: str, tag: str, element: str | None) -> None:
+    """What makes no sense is refused with the element that is wrong."""
+    reply = call(session, "establish-subscription", body)
+    assert error(reply)["error-tag"] == tag
+    if element is not None:
+        assert reply.findtext(".//nc:bad-element", namespaces=NS) == element
+
+
+@pytest.mark.req("rfc8641-4.4.2")
+def test_wrong_modifications(session: manager.Manager) -> None:
+    """A subscription stays to its datastore, and periodic or on change as it was."""
+    number = establish(session, store(PERIODIC, entity_filter("pdu-a")))
+    for other in (store(ON_CHANGE), store(PERIODIC, name="running"), "<stream-subtree-filter/>"):
+        assert error(call(session, "modify-subscription", f"<id>{number}</id>{other}"))["error-tag"] == "invalid-value"
+    assert call(session, "modify-subscription", f"<id>{number}</id>{store('')}").find("nc:ok", NS) is not None
+
+
+@pytest.mark.req("rfc8641-3.6")
+def test_filters_are_bounded(session: manager.Manager) -> None:
+    """A filter that is kept as long as its subscription has a largest size."""
+    long = store(PERIODIC, subtree(f'<energy-management xmlns="{EMAN}"/>' * 2_000))
+    refusal = error(call(session, "establish-subscription", long))
+    assert refusal["error-app-tag"] == "ietf-subscribed-notifications:filter-unsupported"
+
+
+@pytest.mark.req("rfc8641-3.8")
 @pytest.mark.req("rfc8639-2.4.3", "rfc8639-2.4.4", "rfc8641-4.4.2")
 def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription goes on with another filter and ends when it is deleted, by its own session alone."""
@@ -344,6 +392,7 @@ def test_kill(session: manager.Manager, other: manager.Manager) -> None:
     assert (told.findtext(f"{{{SN}}}reason") or "").endswith("no-such-subscription")
 
 
+@pytest.mark.req("rfc8639-2.6")
 @pytest.mark.req("rfc8639-2.1", "rfc8639-2.2", "rfc8639-2.4.2")
 def test_stream(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription to the stream gets the events its filter selects."""
@@ -460,6 +509,8 @@ def listed(session: manager.Manager) -> dict[str, str]:
     }
 
 
+@pytest.mark.req("rfc8641-3.8")
+@pytest.mark.req("rfc8639-2.8")
 @pytest.mark.req("rfc8639-3.1", "rfc8639-3.3", "rfc8640-5")
 def test_shown(site: ServerProcess, other: manager.Manager) -> None:
     """Streams and subscriptions are state that can be read; a session's subscriptions end with it."""
