@@ -49,6 +49,16 @@ class Identity:
         above = (*((self.certificate,) if self.parent else ()), *self.above)
         return _made(name, alternatives, self, above, key or ec.generate_private_key(ec.SECP256R1()), ca, expired)
 
+    def revoke(self, *revoked: Identity) -> bytes:
+        """The list of certificates that this authority has revoked, in PEM."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateRevocationListBuilder(self.certificate.subject, now - DAY, now + DAY)
+        for each in revoked:
+            entry = x509.RevokedCertificateBuilder(each.certificate.serial_number, now - DAY).build()
+            builder = builder.add_revoked_certificate(entry)
+        algorithm = None if isinstance(self.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        return builder.sign(self.key, algorithm).public_bytes(Encoding.PEM)
+
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """PEM files of the certificates and of the key."""
         certificates, key = folder / f"{name}.pem", folder / f"{name}.key"

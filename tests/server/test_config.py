@@ -84,6 +84,7 @@ def test_transports_are_read(tmp_path: Path) -> None:
         certificate = "server.pem"
         private-key = "/keys/server.key"
         client-ca = "ca.pem"
+        client-crl = "crl.pem"
         [ssh]
         user-ca = "ca.pub"
         """
@@ -97,7 +98,7 @@ def test_transports_are_read(tmp_path: Path) -> None:
         CallHome(Transport.SSH, ("nms.example.net",), 4334),
         CallHome(Transport.TLS, ("192.0.2.1", "::1"), 1, StartWith.LAST_CONNECTED, 5, 10.0, 3600.0, 30.0),
     )
-    assert read.tls == Tls(tmp_path / "server.pem", Path("/keys/server.key"), tmp_path / "ca.pem")
+    assert read.tls == Tls(tmp_path / "server.pem", Path("/keys/server.key"), tmp_path / "ca.pem", tmp_path / "crl.pem")
     assert read.ssh == Ssh(tmp_path / "ca.pub")
 
 

@@ -8,7 +8,7 @@ import logging
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -152,6 +152,19 @@ async def test_who_stays_outside(site: Site, caplog: pytest.LogCaptureFixture) -
             site.root.issue("alice"), minimum_version=ssl.TLSVersion.TLSv1_1, maximum_version=ssl.TLSVersion.TLSv1_1
         )
     assert len([line for line in caplog.messages if "refused over netconf-tls" in line]) == 4
+
+
+@pytest.mark.req("rfc7589-5")
+async def test_revoked_certificates(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A certificate on its authority's list of revoked ones is refused, the others are believed."""
+    caplog.set_level(logging.INFO, "eman_netconf.audit")
+    alice, bob = site.root.issue("alice"), site.root.issue("bob")
+    (site.folder / "crl.pem").write_bytes(site.root.revoke(alice))
+    site.tls.credentials = load_credentials(replace(files(site.folder, site.root), client_crl=site.folder / "crl.pem"))
+    await site.outside(alice)
+    assert "CERTIFICATE_VERIFY_FAILED" in caplog.messages[-1]
+    async with site.peer(bob) as peer:
+        assert await whoami(peer) == "bob@127.0.0.1"
 
 
 @pytest.mark.req("rfc7589-7")
@@ -403,6 +416,16 @@ def test_files_that_cannot_be_used(tmp_path: Path, damage: Damage, words: str) -
     with pytest.raises(ConfigError, match=words) as caught:
         load_credentials(tls)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "no PEM", "a certificate"])
+def test_lists_that_cannot_be_used(tmp_path: Path, content: str | None) -> None:
+    """A list of revoked certificates that is missing, broken or something else is named."""
+    tls = replace(files(tmp_path, authority()), client_crl=tmp_path / "crl.pem")
+    if content is not None:
+        (tmp_path / "crl.pem").write_text(tls.client_ca.read_text() if content == "a certificate" else content)
+    with pytest.raises(ConfigError, match="client-crl"):
+        load_credentials(tls)
 
 
 def test_a_key_with_a_passphrase(tmp_path: Path) -> None:

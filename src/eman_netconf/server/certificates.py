@@ -62,6 +62,8 @@ def load_credentials(tls: Tls) -> Credentials:
     except ssl.SSLError as error:
         files = f"certificate {tls.certificate} and private-key {tls.private_key}"
         raise ConfigError(f"[tls] {files} are no PEM files that belong together ({error.reason or error})") from None
+    if tls.client_crl is not None:
+        _revoke(tls.client_crl, context)
     return Credentials(context, _authorities(tls.client_ca, context))
 
 
@@ -74,6 +76,19 @@ def _check_readable(name: str, path: Path) -> None:
 
 def _no_passphrase() -> NoReturn:
     raise ConfigError("[tls] private-key has a passphrase, which nobody could type; store it without one")
+
+
+def _revoke(path: Path, context: ssl.SSLContext) -> None:
+    """Believe no client whom lists name, and none of an authority without a list in force (RFC 5280 section 6.3)."""
+    _check_readable("client-crl", path)
+    wrong = ConfigError(f"[tls] client-crl {path}: holds something else than lists of revoked certificates in PEM")
+    if b"CERTIFICATE-----" in path.read_bytes():
+        raise wrong  # it would be believed as an authority
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise wrong from None
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _authorities(path: Path, context: ssl.SSLContext) -> tuple[x509.Certificate, ...]:

@@ -72,11 +72,12 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files: the server's certificates and key, and the authorities whose clients are believed."""
+    """PEM files: the server's certificates and key, the authorities of clients, and what these have revoked."""
 
     certificate: Path
     private_key: Path
     client_ca: Path
+    client_crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,11 +266,13 @@ def _ssh(item: object, base: Path) -> Ssh:
 
 def _tls(item: object, base: Path) -> Tls:
     names = ("certificate", "private-key", "client-ca")
-    table = _table(item, "[tls]", set(names))
+    table = _table(item, "[tls]", {*names, "client-crl"})
     for name in names:
         if not _text(table, "[tls]", name, ""):
             raise ConfigError(f"[tls] needs {name}, the path of a PEM file")
-    return Tls(*(base / table[name] for name in names))
+    revoked = _text(table, "[tls]", "client-crl", "")
+    certificate, private_key, client_ca = (base / table[name] for name in names)
+    return Tls(certificate, private_key, client_ca, base / revoked if revoked else None)
 
 
 def _limits(item: object) -> Limits:
