@@ -180,6 +180,8 @@ def saved(told: Commit) -> None:
 
 
 def _changed(event: str, how: str, told: Commit) -> None:
+    if not log.isEnabledFor(logging.INFO):
+        return  # the texts cost more than the rest
     author = told.author
     made = change_text(told.change)
     _tell(
