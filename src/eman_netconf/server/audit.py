@@ -84,6 +84,11 @@ def _ended(info: SessionInfo, end: End) -> None:
     _tell("session-end", f"{_who(info)}: ended, {end.reason}{by}", **_fields(info), reason=end.reason)
 
 
+def deaf(info: SessionInfo) -> None:
+    """A session is closed since it does not read what it subscribed to."""
+    _tell("deaf", f"{_who(info)}: closed, it does not read its notifications", **_fields(info))
+
+
 def _who(info: SessionInfo) -> str:
     return f"{info.user} from {info.source_host} in session {info.id}"
 

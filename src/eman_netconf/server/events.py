@@ -22,6 +22,7 @@ from eman_netconf.notifications.receiver import Receiver, State
 from eman_netconf.notifications.streams import Event, Streams
 from eman_netconf.operations.notifications import StreamsShown
 from eman_netconf.operations.ports import Judge
+from eman_netconf.server import audit
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.event_log import StoredEvents
 from eman_netconf.server.sessions import End, LiveSession, Sessions, Termination
@@ -29,7 +30,6 @@ from eman_netconf.yang.events import notification_of
 from eman_netconf.yang.schema import Schema
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger("eman_netconf.audit")
 
 #: Seconds a replay waits for a client that reads nothing.
 PATIENCE: Final = 60.0
@@ -109,8 +109,10 @@ class Receivers:
                 self._too_slow(subscriber)
 
     def _too_slow(self, subscriber: _Subscriber) -> None:
-        info = subscriber.session.info
-        audit.warning("%s: session %d is closed, it does not read its notifications", info.user, info.id)
+        audit.deaf(subscriber.session.info)
+        self._end(subscriber)
+
+    def _end(self, subscriber: _Subscriber) -> None:
         self._forget(subscriber)
         subscriber.session.cancel()
 
@@ -133,8 +135,8 @@ class Receivers:
         except TimeoutError:
             self._too_slow(subscriber)
         except Exception:
-            log.exception("session %d: its replay failed", subscriber.session.info.id)
-            self._too_slow(subscriber)
+            log.exception("session %d: closed, its replay failed", subscriber.session.info.id)
+            self._end(subscriber)
         else:
             subscriber.replay = None
             self._keep_time()
