@@ -213,7 +213,9 @@ def test_room(schema: Schema) -> None:
     judge(register, LOW, at=0)
     judge(register, condition(subject=PDU, kind=Kind.BACKEND_UNREACHABLE, part=""), subject=PDU, at=1)
     assert judge(register, LOW, OLD, at=2) == []
+    assert (register.turned_away, register.has_room) == (1, False)
     judge(register, at=3, subject=PDU)
+    assert register.has_room
     assert len(judge(register, LOW, OLD, at=4)) == 1
     assert len(register) == 2
     assert register.find(resource(PDU), type_id(Kind.BACKEND_UNREACHABLE), "") is None

@@ -28,11 +28,12 @@ Record = Mapping[str, Any]
 
 
 class Register:
-    """All alarms of the server."""
+    """All alarms of the server. ``turned_away`` counts how often there was no room for one."""
 
     def __init__(self, schema: Schema, *, most: int = MOST) -> None:
         self.trees = Trees(schema)
         self.policy = Policy()
+        self.turned_away = 0
         self._most = most
         self._alarms: dict[Key, Alarm] = {}  # in the order in which they were first raised
         self._purged: dict[Key, Alarm] = {}  # what still holds of those that were purged
@@ -77,7 +78,8 @@ class Register:
             self._forget(self._purged, purged)
         alarm = self._alarms.get(key)
         if alarm is None:
-            if not self._room():
+            if not self._make_room():
+                self.turned_away += 1
                 return
             alarm = Alarm(subject, key, condition.part, now, condition.severity, condition.text)
             self._alarms[key] = alarm
@@ -102,9 +104,18 @@ class Register:
         if self.policy.tells(alarm.severity, None):
             out.append(Notify(self.trees.changed(alarm, change), _entity(alarm)))
 
-    def _room(self) -> bool:
+    @property
+    def has_room(self) -> bool:
+        """Whether one more could be listed."""
+        return self._has_space or any(alarm.cleared for alarm in self._alarms.values())
+
+    @property
+    def _has_space(self) -> bool:
+        return len(self._alarms) + len(self._purged) < self._most
+
+    def _make_room(self) -> bool:
         """Make room for one more; False when nothing that is listed has been cleared."""
-        if len(self._alarms) + len(self._purged) < self._most:
+        if self._has_space:
             return True
         cleared = (alarm for alarm in self._alarms.values() if alarm.cleared)
         oldest = min(cleared, key=lambda alarm: (alarm.state is not OperatorState.CLOSED, alarm.changed), default=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from eman_netconf.alarms.register import Register
 from eman_netconf.datastore.datastores import Datastores
@@ -12,6 +14,8 @@ from eman_netconf.operations.alarms import AlarmsShown, actions
 from eman_netconf.operations.ports import ActionHandler
 from eman_netconf.server.energy import Energy
 from eman_netconf.yang.schema import Schema
+
+log = logging.getLogger(__name__)
 
 
 class Alarms:
@@ -27,6 +31,7 @@ class Alarms:
         self._energy = energy
         self._publish = publish
         self._judged = False
+        self._missed: set[Subject] = set()  # with something wrong that has no room on the list
         shown = AlarmsShown(self._register)
         shown.configure(datastores.running)
         datastores.participants.append(shown)
@@ -47,13 +52,19 @@ class Alarms:
         if not self._judged:  # what was wrong in an earlier life may be about what is gone
             subjects |= self._register.subjects()
             self._judged = True
-        wall = self._energy.now().wall
+        if self._missed and self._register.has_room:
+            subjects |= self._missed
+            self._missed.clear()
         for subject in sorted(subjects):
-            self._judge_one(subject, wall)
+            self._judge_one(subject)
 
-    def _judge_one(self, subject: Subject, wall: float) -> None:
-        conditions = self._energy.domain.conditions
-        holding = conditions.holding(subject)
-        told = self._register.judge(subject, holding, lambda kind, part: conditions.unsure(subject, kind, part), wall)
-        for notify in told:
+    def _judge_one(self, subject: Subject) -> None:
+        register, conditions = self._register, self._energy.domain.conditions
+        turned_away = register.turned_away
+        unsure = partial(conditions.unsure, subject)
+        for notify in register.judge(subject, conditions.holding(subject), unsure, self._energy.now().wall):
             self._publish(notify)
+        if register.turned_away != turned_away:
+            if not self._missed:
+                log.warning("the list of alarms is full of such that still hold; purge those that are known")
+            self._missed.add(subject)
