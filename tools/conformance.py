@@ -19,8 +19,9 @@ INTRODUCTION = """\
 <!-- made by python -m tools.docs -->
 # Conformance
 
-Each requirement that counts as answered here is asked for by a test that talks to a running server over NETCONF over
-SSH, as any client would. The tables are made from the marks of those tests, so they cannot say what nobody asks."""
+Each requirement that counts as answered here is asked for by a test. Nearly all of them, those in `tests/conformance`,
+talk to a running server as any client would, many by way of clients of other people. The tables are made from the marks
+of the tests, so they cannot say what nobody asks."""
 
 
 class TableError(Exception):
@@ -73,19 +74,21 @@ below an entity, or with a leading `/` below `energy-management`. {_count(eman, 
     for row in eman:
         cells = (", ".join(row.names), row.demand, _answers(row, schema), _asked(row, tests))
         parts.append(f"| {' | '.join(cells)} |")
-    parts.append(
-        f"""
-## NETCONF
+    parts.append(f"\n## NETCONF\n\n{_count(netconf, tests)}")
+    for document, title in documents(root).items():
+        its = sorted((row for row in netconf if row.names[0].startswith(f"{document}-")), key=_place)
+        parts.append(
+            f"""
+### RFC {document.removeprefix("rfc")}: {title}
 
-{_count(netconf, tests)}
+{_count(its, tests)}
 
-| section | what | tests |
-|---|---|---|"""
-    )
-    for row in netconf:
-        document, _, section = row.names[0].partition("-")
-        name = f"RFC {document.removeprefix('rfc')} {section}"
-        parts.append(f"| {name} | {row.demand} | {_asked(row, tests)} |")
+| section | demand | answered | tests |
+|---|---|---|---|"""
+        )
+        for row in its:
+            cells = (_section(row), row.demand, _state(row, tests), _asked(row, tests))
+            parts.append(f"| {' | '.join(cells)} |")
     parts.append(
         """
 ## Errors
@@ -98,6 +101,26 @@ ask the server's operations directly, since some of the errors need a full disk 
     )
     parts.extend(f"| {tag} | {test.link} |" for tag, test in errors(root))
     return "\n".join(parts) + "\n"
+
+
+def documents(root: Path) -> dict[str, str]:
+    """The RFCs of NETCONF in the order of the page, with what they are about. Raises TableError if one is missing."""
+    table = tomllib.loads((root / TABLE).read_text(encoding="utf-8"))
+    told: dict[str, str] = table["documents"]
+    for row in table["netconf"]:
+        document = row["id"].partition("-")[0]
+        if document not in told:
+            raise TableError(f"{TABLE}: {row['id']} is of {document}, which [documents] does not have")
+    return told
+
+
+def _section(row: Row) -> str:
+    return row.names[0].partition("-")[2]
+
+
+def _place(row: Row) -> list[tuple[int, str]]:
+    """Sections in the order of their document, appendices behind."""
+    return [(int(part), "") if part.isdigit() else (10**6, part) for part in _section(row).split(".")]
 
 
 def rows(root: Path) -> tuple[list[Row], list[Row]]:
@@ -189,6 +212,13 @@ def _answers(row: Row, schema: Schema) -> str:
             raise TableError(f"{TABLE}: there is no notification {name}")
         told.append(f"notification `{name}`")
     return "<br>".join(told)
+
+
+def _state(row: Row, tests: Sequence[Marked]) -> str:
+    """Whether a row is answered, as far as tests show."""
+    if not any(set(row.names) & set(test.marks) for test in tests):
+        return "no"
+    return "partly" if row.missing else "yes"
 
 
 def _asked(row: Row, tests: Sequence[Marked]) -> str:

@@ -65,6 +65,7 @@ def test_reading(site: SharedSite, tmp_path: Path) -> None:
     play(site, tmp_path, "read")
 
 
+@pytest.mark.req("rfc6241-8.3.5.2", "rfc6241-8.3.4.1", "rfc6241-8.3.4.2")
 @pytest.mark.req("rfc6241-8.3", "rfc6241-8.6")
 def test_changing_once(site: SharedSite, client: manager.Manager, tmp_path: Path) -> None:
     """netconf_config changes something the first time and nothing the second; check mode leaves nothing behind."""
@@ -73,12 +74,14 @@ def test_changing_once(site: SharedSite, client: manager.Manager, tmp_path: Path
     assert one(client, entity("srv-05", "/eman:role")) == role
 
 
+@pytest.mark.req("rfc6241-8.3.5.2", "rfc6241-4.3")
 @pytest.mark.req("rfc6241-8.3")
 def test_failing_edits(site: SharedSite, tmp_path: Path) -> None:
     """A refused edit or commit tells in words what is wrong, and the candidate is as before once it is unlocked."""
     play(site, tmp_path, "refuse")
 
 
+@pytest.mark.req("rfc6241-8.4.5.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_confirming(site: SharedSite, client: manager.Manager, tmp_path: Path) -> None:
     """A commit on trial is in force at once and stays when confirmed; an edit that Ansible gives up is dropped."""

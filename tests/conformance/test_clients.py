@@ -63,6 +63,7 @@ def error(reply: etree._Element, leaf: str) -> str:
     return found.findtext(f"{{{BASE}}}{leaf}") or ""
 
 
+@pytest.mark.req("rfc6241-2.3", "rfc6241-8.1", "rfc6242-3.1")
 def test_hello(talker: Client) -> None:
     """The server offers both framings and the optional capabilities it has."""
     assert {BASE_1_0, BASE_1_1} <= set(talker.capabilities)
@@ -71,6 +72,7 @@ def test_hello(talker: Client) -> None:
     assert any("yang-library:1.1" in uri for uri in talker.capabilities)
 
 
+@pytest.mark.req("rfc6241-7.7", "rfc6241-6.2.5", "rfc6241-8.9.5.1")
 def test_get_with_filters(talker: Client) -> None:
     """A subtree filter and an XPath filter select the same entity; its state is with its configuration."""
     by_subtree = talker.get(entities("<entity><id>srv-05</id></entity>"))
@@ -81,6 +83,7 @@ def test_get_with_filters(talker: Client) -> None:
     assert len(ids(talker.get(entities("<entity><id/></entity>")))) > 30
 
 
+@pytest.mark.req("rfc6242-4.2")
 def test_large_answers(talker: Client) -> None:
     """An answer of hundreds of kilobytes, all that is known of all entities, comes whole."""
     reply = talker.get(entities(""))
@@ -88,6 +91,7 @@ def test_large_answers(talker: Client) -> None:
     assert len(etree.tostring(reply)) > 300_000
 
 
+@pytest.mark.req("rfc6241-4.2", "rfc6241-4.3", "rfc6241-4.4", "rfc6241-7.1", "rfc6241-7.2")
 def test_editing_and_reading_back(talker: Client, request: pytest.FixtureRequest) -> None:
     """What is written is in running, without state beside it; what is wrong is refused in words."""
     said = f"written by {request.node.callspec.id} & co"
@@ -103,6 +107,7 @@ def test_editing_and_reading_back(talker: Client, request: pytest.FixtureRequest
     assert error(refused, "error-path").endswith("entity[eman:id='srv-05']/eman:importance")
 
 
+@pytest.mark.req("rfc6022-3.1")
 def test_schemas(talker: Client) -> None:
     """get-schema gives the text of a module; of an unknown one it says so."""
     text = "".join(talker.get_schema("eman-entity").itertext())
@@ -110,6 +115,7 @@ def test_schemas(talker: Client) -> None:
     assert error(talker.get_schema("no-such-module"), "error-tag") == "invalid-value"
 
 
+@pytest.mark.req("rfc6241-7.5", "rfc6241-7.6")
 def test_locking(talker: Client, client: manager.Manager) -> None:
     """While one session holds the lock no other can write or lock; unlocked, they can."""
     assert is_ok(talker.lock())
@@ -127,6 +133,7 @@ def test_locking(talker: Client, client: manager.Manager) -> None:
         assert error(talker.lock(), "error-tag") == "lock-denied"
 
 
+@pytest.mark.req("rfc6241-2.1")
 def test_a_lock_ends_with_its_session(demo: ServerProcess, client: manager.Manager) -> None:
     """A client that vanishes with the lock leaves no lock behind."""
     other = Asyncssh(demo)
@@ -137,7 +144,7 @@ def test_a_lock_ends_with_its_session(demo: ServerProcess, client: manager.Manag
     client.unlock("running")
 
 
-@pytest.mark.req("rfc6241-4", "rfc6242-3", "rfc6242-4.3")
+@pytest.mark.req("rfc6241-4.5", "rfc6242-5", "rfc6242-3", "rfc6242-4.3")
 def test_requests_from_a_file(demo: ServerProcess, key: Path) -> None:
     """OpenSSH's client fed with a file: all that it asks is answered, in order, and the session ends well."""
     operations = ("<get-config><source><running/></source></get-config>", "<close-session/>")
@@ -226,6 +233,7 @@ def test_secrets_are_stable_in_get_config(ansible: Ansible) -> None:
     assert ansible.run(re.sub("<backend>.*</backend>", delete, content))
 
 
+@pytest.mark.req("rfc6241-3.1")
 def test_a_config_without_namespace_is_refused_in_words(ansible: Ansible) -> None:
     """<config> in no namespace is no parameter of edit-config; the error names the element and changes nothing."""
     content = f"<config>{entities('<entity><id>srv-05</id><role>x</role></entity>')}</config>"

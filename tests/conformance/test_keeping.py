@@ -102,6 +102,7 @@ def test_a_lost_session_leaves_nothing_locked(server: Installed, session: manage
     edit(session, named("one", "b"))
 
 
+@pytest.mark.req("rfc6241-8.8.5.2", "rfc6241-8.8.5.3")
 @pytest.mark.req("rfc6241-8.8")
 def test_backup_and_restore(session: manager.Manager) -> None:
     """The configuration is copied to a file, changed, and copied back from it; the file is deleted afterwards."""

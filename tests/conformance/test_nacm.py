@@ -17,6 +17,8 @@ from tests.conformance.installed import prepare
 from tests.conformance.talking import BASE
 
 ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
+NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
+DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 SERVER = "urn:eman:yang:eman-server"
 SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
 PASSWORD = "open sesame"
@@ -138,6 +140,7 @@ def counter(users: Users, what: str) -> int:
 # --- the rules a new server has --------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("rfc8341-3.4.1", "rfc8341-3.4.2")
 @pytest.mark.req("rfc8341-3.3.2")
 def test_whoever_is_in_no_group_does_nothing(users: Users) -> None:
     """A new server lets users without a group log in and close their session; reading, editing, control are denied."""
@@ -291,6 +294,20 @@ def test_get_config(users: Users, rules: Rules) -> None:
     rules(said("deny", "read", path("/em:energy-management")))
     assert users["tom"].get().data_ele.find(f"{{{EMAN}}}energy-management") is None
     assert users["tom"].get_config("running").data_ele.find(f"{{{EMAN}}}energy-management") is None
+
+
+@pytest.mark.req("rfc8341-3.2.1")
+def test_later_operations(users: Users, rules: Rules) -> None:
+    """get-data leaves out what may not be read, and edit-data is judged by what it would change."""
+    rules(said("deny", "read", path(PATHS["entity"] + "[em:id='lamp-03']")))
+    store = f'<datastore xmlns:ds="{DATASTORES}">ds:running</datastore>'
+    tom = users["tom"]
+    told = tom.dispatch(etree.fromstring(f'<get-data xmlns="{NMDA}">{store}</get-data>')).xml
+    assert "<id>lamp-04</id>" in told
+    assert "<id>lamp-03</id>" not in told
+    content = f'<energy-management xmlns="{EMAN}"><entities>{role("pdu-a", "mine")}</entities></energy-management>'
+    edit_data = f'<edit-data xmlns="{NMDA}">{store}<config>{content}</config></edit-data>'
+    denied(lambda: tom.dispatch(etree.fromstring(edit_data)))
 
 
 @pytest.mark.req("rfc8341-3.2.4")

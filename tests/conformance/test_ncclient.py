@@ -45,6 +45,7 @@ def role(text: str) -> str:
     )
 
 
+@pytest.mark.req("rfc6241-8.3.4.1", "rfc6241-8.3.4.2", "rfc6241-8.3.5.1")
 @pytest.mark.req("rfc6241-8.3")
 def test_candidate(client: manager.Manager, other: manager.Manager) -> None:
     """What is edited under the lock is seen by nobody in running until it is committed; discarded it is gone."""
@@ -64,6 +65,7 @@ def test_candidate(client: manager.Manager, other: manager.Manager) -> None:
         assert one(other, ROLE) == text
 
 
+@pytest.mark.req("rfc6241-8.3.5.2")
 @pytest.mark.req("rfc6241-8.3")
 def test_unlocking_forgets(client: manager.Manager, other: manager.Manager) -> None:
     """What was edited and not committed when the lock is given back is not there for the next one."""
@@ -72,6 +74,7 @@ def test_unlocking_forgets(client: manager.Manager, other: manager.Manager) -> N
     assert other.get_config("candidate").data_xml == other.get_config("running").data_xml
 
 
+@pytest.mark.req("rfc6241-8.4.4.1", "rfc6241-8.4.5.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_commit_on_trial(client: manager.Manager, other: manager.Manager) -> None:
     """A confirmed commit is in force at once; canceled it is undone, confirmed by a second commit it stays."""
@@ -89,6 +92,7 @@ def test_commit_on_trial(client: manager.Manager, other: manager.Manager) -> Non
     assert one(other, ROLE) == text
 
 
+@pytest.mark.req("rfc6241-8.4.5.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_trial_that_nobody_confirms(client: manager.Manager, other: manager.Manager) -> None:
     """Without confirmation the configuration from before is back, when the time is over or the session has ended."""
@@ -98,6 +102,7 @@ def test_trial_that_nobody_confirms(client: manager.Manager, other: manager.Mana
     until(lambda: one(other, ROLE) == before, "the commit is undone")
 
 
+@pytest.mark.req("rfc6241-8.4.5.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_trial_of_a_session_that_ends(site: SharedSite, client: manager.Manager) -> None:
     """A session that ends takes its trial with it; one that persists is confirmed by whoever has its name."""
@@ -127,6 +132,7 @@ def test_defaults(client: manager.Manager) -> None:
     assert len(list(tagged.iter())) == len(list(told["report-all"].iter()))
 
 
+@pytest.mark.req("rfc5277-3.6", "rfc5277-3.7", "rfc5277-6")
 @pytest.mark.req("rfc5277-2.1", "rfc6470-2")
 def test_notifications(client: manager.Manager, other: manager.Manager) -> None:
     """A session that subscribed is told of another's commit, filtered as it asked, and can go on with requests."""

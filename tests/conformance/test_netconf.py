@@ -40,6 +40,7 @@ def tag_of(reply: etree._Element) -> list[str | None]:
     return [node.text for node in reply.iter(f"{{{BASE}}}error-tag")]
 
 
+@pytest.mark.req("rfc6241-3.1", "rfc6241-3.2")
 @pytest.mark.req("rfc6241-3")
 def test_documents_that_are_no_netconf(wire: Asyncssh) -> None:
     """A document type is refused and no entity expanded; another root than rpc, too; the session goes on."""
@@ -50,7 +51,7 @@ def test_documents_that_are_no_netconf(wire: Asyncssh) -> None:
     assert wire.get_config().find(f"{{{BASE}}}data") is not None
 
 
-@pytest.mark.req("rfc6241-4")
+@pytest.mark.req("rfc6241-4.1", "rfc6241-4.2", "rfc6241-4.5")
 def test_requests_and_their_replies(wire: Asyncssh) -> None:
     """Attributes of rpc come back; without message-id it is refused; pipelined requests are answered in order."""
     wire.tell(f'<rpc xmlns="{BASE}" xmlns:x="urn:x" message-id="&lt;1&gt;" x:mark="a b"><unlock/></rpc>')
@@ -66,7 +67,7 @@ def test_requests_and_their_replies(wire: Asyncssh) -> None:
     assert [etree.fromstring(wire.hear()).get("message-id") for _ in range(20)] == [str(number) for number in range(20)]
 
 
-@pytest.mark.req("rfc6241-6")
+@pytest.mark.req("rfc6241-6.2.1", "rfc6241-6.2.5", "rfc6241-6.3")
 def test_subtree_filters(client: manager.Manager, wire: Asyncssh) -> None:
     """Selection, content match, several at once, and a namespace wildcard; an empty filter selects nothing."""
 
@@ -84,6 +85,7 @@ def test_subtree_filters(client: manager.Manager, wire: Asyncssh) -> None:
     assert len(empty.find(f"{{{BASE}}}data")) == 0
 
 
+@pytest.mark.req("rfc6241-5.1")
 @pytest.mark.req("rfc6241-7.1")
 @pytest.mark.req("rfc6241-7.7")
 def test_configuration_and_state(client: manager.Manager) -> None:
@@ -132,6 +134,7 @@ def test_edit_operations(client: manager.Manager) -> None:
     assert told() is None
 
 
+@pytest.mark.req("rfc6241-8.5.5.1")
 @pytest.mark.req("rfc6241-8.5")
 def test_an_edit_is_done_whole_or_not_at_all(client: manager.Manager) -> None:
     """With rollback-on-error one fault leaves running as it was, whatever else the edit asked for."""
@@ -146,6 +149,7 @@ def test_an_edit_is_done_whole_or_not_at_all(client: manager.Manager) -> None:
     assert client.get_config("running").data_xml == before
 
 
+@pytest.mark.req("rfc6241-8.6.4.1", "rfc6241-8.6.5.1")
 @pytest.mark.req("rfc6241-8.6")
 def test_validation(client: manager.Manager) -> None:
     """validate judges running and what a request holds; test-only changes nothing."""
@@ -259,6 +263,7 @@ def test_capabilities(client: manager.Manager) -> None:
         assert f"{CAPABILITY}{name}" not in offered
 
 
+@pytest.mark.req("rfc6241-8.9.5.1")
 @pytest.mark.req("rfc6241-8.9")
 def test_xpath_filters(client: manager.Manager) -> None:
     """Predicates, unions and functions of XPath select; what cannot be understood is refused with its place."""
@@ -273,6 +278,7 @@ def test_xpath_filters(client: manager.Manager) -> None:
     assert refused.value.tag in {"invalid-value", "bad-attribute"}
 
 
+@pytest.mark.req("rfc6242-4.1", "rfc6242-5")
 @pytest.mark.req("rfc6242-4.2")
 @pytest.mark.req("rfc6242-4.3")
 @pytest.mark.parametrize("versions", [(BASE_1_0,), (BASE_1_0, BASE_1_1)], ids=["1.0", "1.1"])
@@ -323,6 +329,18 @@ def test_schemas_and_library_agree(client: manager.Manager) -> None:
     with pytest.raises(RPCError) as refused:
         client.get_schema("eman-entity", version="1999-01-01")
     assert refused.value.tag == "invalid-value"
+
+
+@pytest.mark.req("rfc8525-3", "rfc8639-2.9")
+def test_features_of_subscriptions(client: manager.Manager) -> None:
+    """The YANG library tells which parts of subscriptions there are; what needs configuration or QoS is not."""
+    library = client.get(filter=("subtree", f'<yang-library xmlns="{LIBRARY}"/>')).data_ele
+    features = {
+        module.findtext(f"{{{LIBRARY}}}name"): {node.text for node in module.iter(f"{{{LIBRARY}}}feature")}
+        for module in library.iter(f"{{{LIBRARY}}}module")
+    }
+    assert features["ietf-subscribed-notifications"] == {"encode-xml", "replay", "subtree", "xpath"}
+    assert features["ietf-yang-push"] == {"on-change"}
 
 
 @pytest.mark.req("rfc7950-7.15")

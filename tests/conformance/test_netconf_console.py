@@ -70,7 +70,7 @@ def test_hello(console: Console, version: str) -> None:
     assert {BASE_1_0, BASE_1_1} <= {node.text for node in hello.iter(f"{{{BASE}}}capability")}
 
 
-@pytest.mark.req("rfc6241-7.1", "rfc6241-7.7", "rfc6243-4.5.2")
+@pytest.mark.req("rfc6241-7.1", "rfc6241-7.7", "rfc6243-4.5.1")
 def test_reading(console: Console) -> None:
     """get and get-config by path, with and without defaults, in one session."""
     path = entity("srv-05")
@@ -86,6 +86,7 @@ def test_reading(console: Console) -> None:
     assert len(list(whole.iter())) > len(list(plain.iter()))
 
 
+@pytest.mark.req("rfc6241-8.3.4.1", "rfc6241-8.3.4.2", "rfc6241-8.6.4.1")
 @pytest.mark.req("rfc6241-7.2", "rfc6241-8.3", "rfc6241-8.6")
 def test_editing(console: Console, client: manager.Manager, tmp_path: Path) -> None:
     """A file is edited into the candidate, validated and committed; an expression changes running; discard forgets."""

@@ -120,6 +120,7 @@ def test_streams(client: manager.Manager) -> None:
     assert told["replayLogCreationTime"]
 
 
+@pytest.mark.req("rfc5277-2.2")
 @pytest.mark.req("rfc5277-2.1", "rfc5277-4", "d5.4.8", "r5.4.8")
 def test_power_states_are_told(watcher: manager.Manager, client: manager.Manager) -> None:
     """When the actual power state changes, whoever subscribed is told from which state to which, and on whose wish."""
@@ -237,6 +238,7 @@ def test_confirmed_commits_are_told(watcher: manager.Manager, client: manager.Ma
     client.discard_changes()
 
 
+@pytest.mark.req("rfc5277-3.5")
 @pytest.mark.req("rfc5277-2.1")
 def test_refusals(client: manager.Manager) -> None:
     """What cannot be subscribed to is refused with the tags of RFC 5277, and the session goes on."""
@@ -256,6 +258,7 @@ def test_refusals(client: manager.Manager) -> None:
     assert refused.value.tag == "operation-failed"
 
 
+@pytest.mark.req("rfc5277-2.3")
 @pytest.mark.req("rfc5277-2.1", "rfc5277-3.3")
 def test_stop_time(server: ServerProcess, client: manager.Manager) -> None:
     """A replay of the past ends with both notices, and the session may subscribe again."""

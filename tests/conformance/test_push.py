@@ -361,6 +361,7 @@ def test_filters_are_bounded(session: manager.Manager) -> None:
     assert refusal["error-app-tag"] == "ietf-subscribed-notifications:filter-unsupported"
 
 
+@pytest.mark.req("rfc8641-4.4.3")
 @pytest.mark.req("rfc8641-3.8")
 @pytest.mark.req("rfc8639-2.4.3", "rfc8639-2.4.4", "rfc8641-4.4.2")
 def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> None:

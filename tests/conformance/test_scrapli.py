@@ -77,6 +77,7 @@ def change(driver: scrapli.Netconf, text: str) -> bool:
     return is_ok(driver.edit_config(config=f"<config>{within(role(text))}</config>", target=CANDIDATE))
 
 
+@pytest.mark.req("rfc6241-8.3.4.1", "rfc6241-8.3.4.2", "rfc6241-8.6.4.1")
 @pytest.mark.req("rfc6241-8.3", "rfc6241-8.6")
 def test_candidate(driver: scrapli.Netconf, client: manager.Manager) -> None:
     """Locked, edited, validated and committed, the candidate becomes running; discarded it is running again."""
@@ -93,6 +94,7 @@ def test_candidate(driver: scrapli.Netconf, client: manager.Manager) -> None:
     assert "discarded" not in driver.get_config(source=CANDIDATE).result
 
 
+@pytest.mark.req("rfc6241-8.4.4.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_commit_on_trial(driver: scrapli.Netconf, client: manager.Manager) -> None:
     """A confirmed commit is in force at once and undone by cancel-commit."""
@@ -134,6 +136,7 @@ def test_datastores(driver: scrapli.Netconf, client: manager.Manager) -> None:
         assert (told.find(f".//{{{EMAN}}}uuid") is not None) == has_state
 
 
+@pytest.mark.req("rfc5277-2.2", "rfc5277-3.7")
 @pytest.mark.req("rfc5277-2.1", "rfc5277-3.6")
 def test_notifications(driver: scrapli.Netconf, client: manager.Manager) -> None:
     """A session that subscribed gets what it asked for, in scrapli's queue."""

@@ -121,6 +121,7 @@ def test_edit_basic(client: Client, other: Client) -> None:
     assert (client.role("candidate"), other.role("candidate"), other.role()) == ("one", "one", None)
 
 
+@pytest.mark.req("rfc6241-8.3.4.1")
 @pytest.mark.req("rfc6241-8.3")
 def test_commit(client: Client, other: Client) -> None:
     """A commit makes running equal to the candidate."""
@@ -129,6 +130,7 @@ def test_commit(client: Client, other: Client) -> None:
     assert (client.role(), client.role("candidate")) == ("one", "one")
 
 
+@pytest.mark.req("rfc6241-8.3.4.2")
 @pytest.mark.req("rfc6241-8.3")
 def test_discard_changes(client: Client) -> None:
     """discard-changes makes the candidate equal to running."""
@@ -156,6 +158,7 @@ def test_validate_valid(client: Client) -> None:
     client.session.validate("running")
 
 
+@pytest.mark.req("rfc6241-8.6.4.1")
 @pytest.mark.req("rfc6241-8.6")
 def test_validate_invalid(client: Client) -> None:
     """A candidate may be invalid; validate and commit tell what is wrong, and a commit changes nothing."""
@@ -169,6 +172,7 @@ def test_validate_invalid(client: Client) -> None:
     assert client.session.get_config("running").data_xml == before
 
 
+@pytest.mark.req("rfc6241-8.6.5.1", "rfc6241-8.5.5.1")
 @pytest.mark.req("rfc6241-8.5")
 @pytest.mark.req("rfc6241-8.6")
 def test_edit_options(client: Client) -> None:
@@ -195,6 +199,7 @@ def test_commit_locked_running(client: Client, other: Client) -> None:
         assert refused(call) == "in-use"
 
 
+@pytest.mark.req("rfc6241-8.3.5.2")
 @pytest.mark.req("rfc6241-7.5")
 def test_lock_modified_candidate(client: Client, other: Client) -> None:
     """A candidate with uncommitted changes cannot be locked."""
@@ -204,6 +209,7 @@ def test_lock_modified_candidate(client: Client, other: Client) -> None:
     client.session.lock("candidate")
 
 
+@pytest.mark.req("rfc6241-8.3.5.2")
 @pytest.mark.req("rfc6241-8.3")
 @pytest.mark.parametrize("end", ["unlock", "close", "kill"])
 def test_changes_end_with_the_lock(client: Client, other: Client, end: str) -> None:
@@ -222,6 +228,7 @@ def test_changes_end_with_the_lock(client: Client, other: Client, end: str) -> N
         other.edit("two")
 
 
+@pytest.mark.req("rfc6241-8.3.5.1")
 @pytest.mark.req("rfc6241-7.3")
 def test_copies(client: Client) -> None:
     """Running and the candidate are copied to each other, and a whole <config> to both."""
@@ -304,6 +311,7 @@ def test_timeout_confirm_modify(client: Client, other: Client) -> None:
     assert other.role() == "two"
 
 
+@pytest.mark.req("rfc6241-8.4.5.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_timeout_followup(client: Client) -> None:
     """A follow-up commit sets the time anew, and the roll-back is to before the first one."""
@@ -314,6 +322,7 @@ def test_timeout_followup(client: Client) -> None:
     until(lambda: client.role() is None, "both commits are rolled back")
 
 
+@pytest.mark.req("rfc6241-8.4.4.1")
 @pytest.mark.req("rfc6241-8.4")
 def test_cancel(client: Client) -> None:
     """cancel-commit rolls back at once; with nothing to cancel it fails."""

@@ -161,6 +161,7 @@ def sessions_over(site: Site, transport: str) -> list[tuple[str, str]]:
 # --- TLS
 
 
+@pytest.mark.req("rfc8341-3.3.1")
 @pytest.mark.req("rfc7589-2")
 @pytest.mark.req("rfc7589-6")
 @pytest.mark.req("rfc7589-7")
@@ -179,6 +180,7 @@ def test_ncclient_over_tls(site: Site) -> None:
     assert answer.findtext(f".//{{{SERVER}}}version")
 
 
+@pytest.mark.req("rfc7589-3", "rfc7589-8")
 @pytest.mark.req("rfc7589-2")
 @pytest.mark.req("rfc7589-4")
 @pytest.mark.req("rfc9918-4")

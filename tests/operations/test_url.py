@@ -65,6 +65,7 @@ async def test_backup_and_restore(filed: Bench) -> None:
     assert await running(peer) == before
 
 
+@pytest.mark.req("rfc6241-8.8.5.1", "rfc6241-8.8.5.4")
 async def test_edit_and_validate(filed: Bench) -> None:
     """A file may hold what is to be merged, and be checked before it is used."""
     peer = await filed.peer()
