@@ -38,6 +38,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.sent: dict[int, list[bytes]] = {}
+        self.failures: list[int] = []  # subscriptions ended by a fault
         self.over: list[int] = []  # sessions of which a subscription ended
         self.looked: list[str] = []  # entities whose entry was read
         self.hidden: set[str] = set()  # entities nobody may read
@@ -74,6 +75,9 @@ class Desk:
 
     def room(self, session: int, /) -> bool:
         return session not in self.full
+
+    def failed(self, subscription: int, fault: Exception, /) -> None:
+        self.failures.append(subscription)
 
     def ended(self, session: int, /) -> None:
         self.over.append(session)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eman_netconf.datastore.edit import at_once
+from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.notifications import publisher, push
 from eman_netconf.notifications.publisher import LONGEST_SUSPENSION, RETRY
 from eman_netconf.notifications.subscriptions import (
@@ -387,6 +388,46 @@ def test_altered_while_suspended(desk: Desk) -> None:
     desk.full.clear()
     desk.later(2 * RETRY)
     assert desk.names(1) == ["subscription-suspended", "subscription-modified", "push-update"]
+
+
+def test_a_fault_costs_nobody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in making the update of one subscription ends that one alone."""
+    broken = desk.subscribe(1, desk.terms(OnChange(), entities("<id>e-1</id>")), "bob")
+    desk.subscribe(2, desk.terms(OnChange()), "ada")
+    desk.later(1)
+    readable = desk.readable
+
+    def failing(session: SessionInfo, root: Inner) -> Inner:
+        if session.user == "bob":
+            raise ZeroDivisionError
+        return readable(session, root)
+
+    monkeypatch.setattr(desk, "readable", failing)
+    desk.change("e-1", {"name": "moved"})
+    desk.later(1)
+    assert desk.failures == [broken.id]
+    assert desk.names(1) == ["push-update", "subscription-terminated"]
+    assert desk.names(2) == ["push-update", "push-change-update"]
+
+
+def test_the_last_one_out(desk: Desk) -> None:
+    """The outlet hears of each session one of whose subscriptions is over."""
+    for session in (1, 2, 2):
+        desk.subscribe(session, desk.terms(None))
+    desk.publisher.left(2)
+    assert desk.over == [2, 2]
+
+
+def test_later_stop(desk: Desk, stage: Stage) -> None:
+    """A stop-time may be moved, while events are delivered."""
+    subscription = desk.subscribe(1, desk.terms(None, stop=desk.now.wall + 10))
+    later = desk.terms(None, stop=desk.now.wall + 100)
+    at_once(desk.publisher.modify(subscription.session, subscription.id, later, desk.now))
+    desk.later(50)
+    stage.wall = desk.now.wall
+    desk.happen(stage.happen())
+    desk.later(100)
+    assert desk.names(1) == ["power-state-changed", "subscription-terminated"]
 
 
 # --- the stream

@@ -75,6 +75,9 @@ class Outlet(Protocol):
     def ended(self, session: int, /) -> None:
         """A subscription of the session is over."""
 
+    def failed(self, subscription: int, fault: Exception, /) -> None:
+        """A fault of the server itself ends this subscription."""
+
 
 #: Whether a subscriber wants an event and may have it.
 Wanted = Callable[[Subscription, Event], bool]
@@ -232,7 +235,11 @@ class Publisher:
         """Send what is due."""
         for feed in list(self._feeds.values()):
             if feed.due is not None and feed.due <= now.mono:
-                self._flush(feed, now)
+                try:
+                    self._flush(feed, now)
+                except Exception as fault:  # noqa: BLE001 - told by the outlet; it must cost no other subscriber anything
+                    for subscription in list(feed.members.values()):
+                        self._fail(subscription, fault, now)
                 yield
         made: dict[object, bytes] = {}
         for subscription in list(self.registry.live.values()):
@@ -242,7 +249,10 @@ class Publisher:
             if stop is not None and stop <= now.wall and not self._replays(subscription):
                 self._end(subscription, Input.STOP, now, Reason.NO_SUCH_SUBSCRIPTION)
             elif subscription.due is not None and subscription.due <= now.mono:
-                yield from self._due(subscription, now, made)
+                try:
+                    yield from self._due(subscription, now, made)
+                except Exception as fault:  # noqa: BLE001 - as above
+                    self._fail(subscription, fault, now)
 
     def _due(self, subscription: Subscription, now: Now, made: dict[object, bytes]) -> Steps[None]:
         if subscription.state is State.SUSPENDED:
@@ -417,6 +427,11 @@ class Publisher:
             return False
         subscription.sent += 1
         return True
+
+    def _fail(self, subscription: Subscription, fault: Exception, now: Now) -> None:
+        self._outlet.failed(subscription.id, fault)
+        if subscription.state is not State.CONCLUDED:
+            self._end(subscription, Input.WITHDRAW, now, Reason.NO_SUCH_SUBSCRIPTION)
 
     def _tell(self, subscription: Subscription, notice: bytes | None) -> bool:
         """Send notices about the subscription in their order; those for which there is no room wait."""

@@ -114,6 +114,9 @@ class Subscriptions:
         if live is not None and not any(self.publisher.registry.of(session)):
             live.watching = False
 
+    def failed(self, subscription: int, fault: Exception, /) -> None:
+        log.error("subscription %d: ended, what was due could not be made", subscription, exc_info=fault)
+
     # --- what happens
 
     def _happened(self, event: Event) -> None:
@@ -123,8 +126,11 @@ class Subscriptions:
 
     def _committed(self, told: Commit) -> None:
         now = self.now()
-        follow(self.publisher, self._schema, told.change, self._datastores.running, now)
-        self.publisher.committed(told.change, now)
+        try:
+            follow(self.publisher, self._schema, told.change, self._datastores.running, now)
+            self.publisher.committed(told.change, now)
+        except Exception:
+            log.exception("subscribers could not be told of commit %d", told.generation)  # which holds all the same
         self.wake()
 
     def _stirred(self, stirred: set[str], powers: set[str]) -> None:
@@ -142,9 +148,13 @@ class Subscriptions:
 
     def _wanted(self, subscription: Subscription, event: Event) -> bool:
         notification = event.notification
-        return passes(subscription.terms.selection, self._events, notification) and self._judge.notification(
-            subscription.session, notification_of(notification).schema, notification
-        )
+        try:
+            return passes(subscription.terms.selection, self._events, notification) and self._judge.notification(
+                subscription.session, notification_of(notification).schema, notification
+            )
+        except Exception:
+            log.exception("subscription %d: whether it gets an event could not be told", subscription.id)
+            return False
 
     # --- time
 
