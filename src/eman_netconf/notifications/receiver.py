@@ -147,13 +147,15 @@ class Receiver:
         return None
 
     def stored(self, events: Sequence[Event], wall: float) -> Iterator[bytes]:
-        """What to send of the events the log gave to the last reading; it may wait between one and the next."""
+        """What to send of the events the log gave to the last reading; b"" for those that are not for this receiver.
+
+        Whoever takes it may wait between one and the next.
+        """
         for event in events:
             if self.state is State.REPLAYING and event.number > self._made_at:
                 break
             self._sent = event.number
-            if self._wanted(event):
-                yield event.message
+            yield event.message if self._wanted(event) else b""
         more = len(events) == CHUNK
         if self.state is State.REPLAYING:
             if not more or events[-1].number >= self._made_at:

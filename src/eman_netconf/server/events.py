@@ -147,7 +147,7 @@ class Receivers:
         while (reading := receiver.reading()) is not None:
             events = await self._streams.log.read(*reading)
             for message in receiver.stored(events, self._clock.now().wall):
-                while not session.notify(message):
+                while message and not session.notify(message):
                     async with asyncio.timeout(PATIENCE):
                         await session.drained()
                 if monotonic() - turn > _TURN:

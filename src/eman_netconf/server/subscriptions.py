@@ -198,9 +198,8 @@ class Subscriptions:
                 events = await self._streams.log.read(*reading)
                 for message in receiver.stored(events, self.now().wall):
                     await self._room_for(subscription)
-                    if not message:
-                        continue
-                    self.publisher.replayed(subscription, message, self.now())
+                    if message:
+                        self.publisher.replayed(subscription, message, self.now())
                     if monotonic() - turn > _TURN:
                         await asyncio.sleep(0)
                         turn = monotonic()
