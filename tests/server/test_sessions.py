@@ -304,7 +304,7 @@ async def test_hello_timeout(wire: Wire, part: bytes) -> None:
 
 
 async def test_idle_timeout(wire: Wire) -> None:
-    """A silent session ends after idle-seconds; one with a subscription does not."""
+    """A silent session ends after idle-seconds; one with a subscription does not, until that is over."""
     wire.limit(idle_seconds=0.05)
     watching_channel = memory_channel(wire.sessions)
     watching_channel.session.watching = True  # before it first waits
@@ -313,6 +313,8 @@ async def test_idle_timeout(wire: Wire) -> None:
     silent = await memory_peer(wire.sessions)
     await silent.closed()
     assert (await watching.rpc(op("echo"))).ok
+    watching_channel.session.watching = False
+    await watching.closed()
 
 
 async def test_idle_while_not_reading(wire: Wire) -> None:

@@ -237,12 +237,12 @@ class LiveSession:
         "_registry",
         "_replying",
         "_turn",
+        "_watching",
         "_wire",
         "_writable",
         "counters",
         "info",
         "task",
-        "watching",
     )
 
     def __init__(
@@ -255,7 +255,7 @@ class LiveSession:
     ) -> None:
         self.info = info
         self.counters = Counters()
-        self.watching = False  # True while it has a subscription: then silence is no idleness
+        self._watching = False
         self.task: asyncio.Task[None] | None = None
         self._registry = registry
         self._channel = channel
@@ -298,6 +298,16 @@ class LiveSession:
     def unread(self) -> int:
         """Bytes of notifications that wait for a slow reader."""
         return self._notifications_size
+
+    @property
+    def watching(self) -> bool:
+        """Whether it has a subscription: then silence is no idleness."""
+        return self._watching
+
+    @watching.setter
+    def watching(self, has_subscription: bool) -> None:
+        self._watching = has_subscription
+        self._input.set()  # how long it waits for the client is another time now
 
     def start(self) -> None:
         """The channel may be written to from now on."""
