@@ -584,6 +584,25 @@ class Deaf(Asyncssh):
                     return name
 
 
+@pytest.mark.req("rfc8639-2.4.2", "rfc8640-6")
+def test_the_reply_comes_first(site: ServerProcess) -> None:
+    """Nothing of a subscription comes before the reply that tells its number."""
+    listener = Deaf(site)
+    try:
+        known: set[str] = set()
+        for _ in range(10):
+            listener.establish(store(ON_CHANGE, entity_filter("pdu-a")))
+            while True:
+                message = etree.fromstring(listener.hear())
+                if message.tag == f"{{{NS['nc']}}}rpc-reply":
+                    known.add(message.findtext(f"{{{SN}}}id") or "")
+                    break
+                assert message[1].findtext(f"{{{YP}}}id") in known
+        assert len(known) == 10
+    finally:
+        listener.close()
+
+
 @pytest.mark.req("rfc8639-2.4.1", "rfc8639-2.7.4", "rfc8639-2.7.5", "rfc8641-3.11")
 def test_slow_receiver(site: ServerProcess, session: manager.Manager, other: manager.Manager) -> None:
     """A receiver that does not read is suspended while others are served; when it reads again it is resumed."""
