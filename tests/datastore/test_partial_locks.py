@@ -88,6 +88,19 @@ def test_all_locks_together_are_bounded(toy: Schema, monkeypatch: pytest.MonkeyP
     locks.take(1, 0.0, ["x"], [at(toy, "shelf")])
 
 
+def test_locks_are_bounded_whatever_they_hold(toy: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past so many locks there is none, also of nodes that are locked already."""
+    monkeypatch.setattr(partial_locks, "MAX_LOCKS", 2)
+    locks = PartialLocks()
+    first = locks.take(1, 0.0, ["x"], [at(toy, "box")])
+    locks.take(1, 0.0, ["x"], [at(toy, "box")])
+    with pytest.raises(RpcError) as caught:
+        locks.take(1, 0.0, ["x"], [at(toy, "box")])
+    assert caught.value.tag == ErrorTag.RESOURCE_DENIED
+    locks.give_back(first.id, 1)
+    locks.take(1, 0.0, ["x"], [at(toy, "box")])
+
+
 HELD = {
     "box": ("box",),
     "name": ("box", "name"),

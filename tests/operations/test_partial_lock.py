@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from lxml import etree
 
+from eman_netconf.datastore import evaluate
 from eman_netconf.errors import ErrorTag
 from tests.operations.bench import NAMESPACES, Bench, edit, error, named
 from tests.operations.test_base import TOY, items, kill, lock
@@ -127,9 +128,21 @@ async def test_refused(site: Bench, select: str, tag: ErrorTag, app_tag: str | N
 
 
 async def test_too_many_expressions(site: Bench) -> None:
-    """One request holds a bounded number of expressions."""
+    """One request holds a bounded number of expressions, of a bounded length, that share what they may cost."""
     peer = await site.peer()
     assert error(await peer.rpc(partial(*["/t:shelf"] * 65))).tag in (ErrorTag.TOO_BIG, ErrorTag.INVALID_VALUE)
+    half = f"/t:shelf[{' ' * 33_000}1 = 1]"
+    assert error(await peer.rpc(partial(half, half))).tag == ErrorTag.TOO_BIG
+
+
+async def test_expressions_share_their_cost(site: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While parts are looked for nobody writes, so one request of many expressions takes no longer than of one."""
+    peer = await site.peer()
+    assert (await peer.rpc(edit(items(*map(str, range(50)))))).ok
+    one = "/t:shelf/t:item[starts-with(t:id, '4')]"
+    monkeypatch.setattr(evaluate, "BUDGET", 600)
+    await taken(peer, one)
+    assert error(await peer.rpc(partial(*[one] * 20))).tag == ErrorTag.RESOURCE_DENIED
 
 
 async def test_parts_are_shown(site: Bench) -> None:

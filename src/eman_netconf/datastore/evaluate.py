@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 from eman_netconf.datastore.interleave import in_steps
 from eman_netconf.datastore.pick import Pick
@@ -53,11 +53,12 @@ def picking(expression: xpath.Expr, root: Inner) -> Generator[None, None, Pick]:
     return in_steps(work)
 
 
-def locating(expression: xpath.Expr, root: Inner) -> Generator[None, None, list[Path]]:
-    """As ``evaluating``, but where the nodes that are selected stand."""
+def locating(expressions: Iterable[xpath.Expr], root: Inner) -> Generator[None, None, list[Path]]:
+    """As ``evaluating``, but where the nodes stand that any of the expressions selects, which share BUDGET."""
 
     def work(pause: Callable[[], None]) -> list[Path]:
-        return [ref.path for ref in _found(expression, root, xpath.Budget(BUDGET, pause=pause, every=EVERY))]
+        budget = xpath.Budget(BUDGET, pause=pause, every=EVERY)
+        return list(dict.fromkeys(ref.path for each in expressions for ref in _found(each, root, budget)))
 
     return in_steps(work)
 

@@ -14,8 +14,9 @@ from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import Kind
 from eman_netconf.yang.tree import Path, Step, path_text
 
-#: Nodes that all locks together may hold.
+#: Nodes that all locks together may hold, and locks there may be.
 MAX_NODES = 20_000
+MAX_LOCKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class PartialLocks:
         """Lock ``nodes`` for a session, which may hold some of them already.
 
         Raises RpcError: lock-denied when another session holds one of them, one above or one below;
-        resource-denied past MAX_NODES.
+        resource-denied past MAX_NODES or MAX_LOCKS.
         """
         ways = {tuple(map(_step, path)): path for path in nodes}
         for way, path in ways.items():
@@ -75,6 +76,12 @@ class PartialLocks:
             raise RpcError(
                 ErrorTag.RESOURCE_DENIED,
                 f"All partial locks together may hold {MAX_NODES} nodes; lock what is above them instead.",
+                type=ErrorType.APPLICATION,
+            )
+        if len(self._held) >= MAX_LOCKS:
+            raise RpcError(
+                ErrorTag.RESOURCE_DENIED,
+                f"There are {MAX_LOCKS} partial locks, the most allowed; give some back, or lock more with each.",
                 type=ErrorType.APPLICATION,
             )
         self._last += 1

@@ -100,7 +100,9 @@ async def _matching(server: Server, session: SessionInfo, text: str | None, path
     if program.returns is not Returns.NODES:
         raise _bad(f"{text[:200]!r} gives a {program.returns}; select the resources by their path.", path)
     root = server.judge.readable(session, server.datastores.operational())
-    found = {to_instance_identifier(each) for each in await paced(locating(program, root), server.datastores.breathe)}
+    found = {
+        to_instance_identifier(each) for each in await paced(locating((program,), root), server.datastores.breathe)
+    }
     try:
         named = from_instance_identifier(text, lambda prefix: prefixes.get(prefix or ""), server.schema)
     except (xpath.XPathFault, RpcError):

@@ -12,15 +12,16 @@ from eman_netconf.errors import ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import Ok, Output, Reply
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang import xpath
-from eman_netconf.yang.tree import Path, Step, make_inner
+from eman_netconf.yang.tree import Step, make_inner
 from eman_netconf.yang.xpath_functions import Returns
 from eman_netconf.yang.xpath_instance import to_instance_identifier
 
 PARTIAL_LOCK_NS = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
 CAPABILITY = "urn:ietf:params:netconf:capability:partial-lock:1.0"
 
-#: Expressions in one request.
+#: Expressions in one request, and the characters of all of them: they are compiled at once, and kept with the lock.
 MAX_SELECTS = 64
+MAX_CHARACTERS = 65_536
 
 _SELECT = f"{{{PARTIAL_LOCK_NS}}}select"
 
@@ -29,19 +30,18 @@ async def partial_lock(server: Server, request: Request) -> Reply:
     """Lock all that the expressions select in running, or nothing (section 2.4.1)."""
     datastores, session = server.datastores, request.session
     selects = list(request.element.iterchildren(_SELECT))
-    if len(selects) > MAX_SELECTS:
+    if len(selects) > MAX_SELECTS or sum(len(select.text or "") for select in selects) > MAX_CHARACTERS:
         raise RpcError(
             ErrorTag.TOO_BIG,
-            f"One request locks by at most {MAX_SELECTS} expressions; make several locks.",
+            f"One request locks by at most {MAX_SELECTS} expressions of {MAX_CHARACTERS} characters together; "
+            "make several locks.",
             type=ErrorType.PROTOCOL,
             info=(ErrorInfo("bad-element", "select"),),
         )
     programs = [_compiled(server, select.text or "", select.nsmap) for select in selects]
     async with datastores.writer:  # what is selected stays as it is until it is locked
         root = server.judge.readable(session, datastores.running)
-        nodes: dict[Path, None] = {}
-        for program in programs:
-            nodes.update(dict.fromkeys(await paced(locating(program, root), datastores.breathe)))
+        nodes = await paced(locating(programs, root), datastores.breathe)
         held = datastores.locks.get(Datastore.RUNNING)
         if held is not None and held.session != session.id:
             raise denied(held.session, f"All of running is locked by session {held.session}")
