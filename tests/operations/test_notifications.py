@@ -157,6 +157,7 @@ async def test_notices_are_empty(site: Bench) -> None:
         ('<filter type="xpath"/>', ErrorTag.MISSING_ATTRIBUTE, "filter"),
         ('<filter type="xpath" select="/a["/>', ErrorTag.INVALID_VALUE, None),
         ('<filter type="xpath" select="1 + 1"/>', ErrorTag.INVALID_VALUE, None),
+        (f"<filter>{'<event/>' * 8_192}</filter>", ErrorTag.TOO_BIG, "filter"),
     ],
 )
 async def test_errors(site: Bench, content: str, tag: ErrorTag, element: str | None) -> None:

@@ -14,7 +14,10 @@ from eman_netconf.yang.events import event_schema
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 
-__all__ = ["event_schema", "passes"]  # filters compile with the former
+__all__ = ["FILTER_BYTES", "event_schema", "passes"]  # filters compile with the second
+
+#: Bytes of the largest filter of a subscription: as long as that lives, it is kept, and tried on each event.
+FILTER_BYTES: Final = 65_536
 
 #: Steps an XPath filter may take on one event: milliseconds, in which nobody else is served.
 BUDGET: Final = 3_000

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+from lxml import etree
+
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Ok, Reply
-from eman_netconf.notifications.filters import event_schema
+from eman_netconf.notifications.filters import FILTER_BYTES, event_schema
 from eman_netconf.notifications.streams import NETCONF, Streams, event_time
 from eman_netconf.operations.filters import read_filter
 from eman_netconf.operations.ports import Handler, Request, Server
@@ -48,7 +50,10 @@ async def create_subscription(server: Server, request: Request) -> Reply:
         raise _bad(ErrorTag.MISSING_ELEMENT, "startTime", "stopTime needs a startTime.")
     if start is not None and stop is not None and stop < start:
         raise _bad(ErrorTag.BAD_ELEMENT, "stopTime", "stopTime is before startTime.")
-    selection = read_filter(request.element.find(_FILTER), event_schema(server.schema))
+    found = request.element.find(_FILTER)
+    if found is not None and len(etree.tostring(found)) > FILTER_BYTES:
+        raise _bad(ErrorTag.TOO_BIG, "filter", f"The filter has more than the {FILTER_BYTES} bytes that are allowed.")
+    selection = read_filter(found, event_schema(server.schema))
     server.receivers.subscribe(request.session, selection, start, stop)
     return Ok()
 

@@ -11,7 +11,7 @@ from eman_netconf.datastore.commit import paced
 from eman_netconf.datastore.select import EVERYTHING, Selection, compile_subtree, compile_xpath
 from eman_netconf.errors import ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Output, Reply
-from eman_netconf.notifications.filters import event_schema
+from eman_netconf.notifications.filters import FILTER_BYTES, event_schema
 from eman_netconf.notifications.publisher import Publisher
 from eman_netconf.notifications.streams import NETCONF, Streams, event_time
 from eman_netconf.notifications.subscriptions import (
@@ -36,8 +36,6 @@ YP: Final = "ietf-yang-push"
 _XML = f"{SN}:encode-xml"
 _FILTERS = f"{SN}:filters"
 _DATASTORES: Final = {"ietf-datastores:running": "running", "ietf-datastores:operational": "operational"}
-#: Bytes of the largest filter of a subscription: it is kept and shown as long as the subscription lives.
-FILTER_BYTES: Final = 65_536
 
 _CENTI: Final = 100  # centiseconds in a second
 
