@@ -10,9 +10,9 @@ from pathlib import Path
 from eman_netconf import safexml
 from eman_netconf.datastore.edit import Edited, Steps, editing
 from eman_netconf.datastore.frames import frames
-from eman_netconf.datastore.record import STORAGE_NS, Summary, stamp
+from eman_netconf.datastore.record import STORAGE_NS, stamp, summary
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError
-from eman_netconf.yang.diff import Change, paths
+from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
@@ -43,10 +43,8 @@ class Entry:
 
 def entry(change: Change, *, generation: int, wall: float, user: str, session: int) -> Entry:
     """The entry of a commit; ``wall`` in seconds since the epoch."""
-    summary = Summary()
-    for path, operation, _, _ in paths(change):
-        summary.add(operation, path)
-    return Entry(generation, stamp(wall), user, session, summary.count, tuple(summary.told))
+    told, changes = summary(change)
+    return Entry(generation, stamp(wall), user, session, changes, told)
 
 
 class History:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from xml.sax.saxutils import escape, quoteattr
 
 from eman_netconf.datastore.select import pieces
 from eman_netconf.errors import BASE_NS, YANG_NS
-from eman_netconf.yang.diff import Change, Op, invert, paths
+from eman_netconf.yang.diff import Change, Op, count, invert, paths
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, quoted
@@ -33,37 +33,31 @@ _CONFIG = f'<config xmlns="{BASE_NS}" xmlns:nc="{BASE_NS}" xmlns:yang="{YANG_NS}
 def record(change: Change, *, generation: int, wall: float, user: str, session: int) -> Iterator[bytes]:
     """One commit: who made it, when (seconds since the epoch), what it changes in short, the edit that leads to
     ``generation``, and the edit that undoes it; in parts."""
-    summary = Summary()
-    for path, operation, _, _ in paths(change):
-        summary.add(operation, path)
-        yield b""
+    told, changes = summary(change)
     head = (
         f'<commit xmlns="{STORAGE_NS}" generation="{generation}" time="{stamp(wall)}" user={quoteattr(user)} '
-        f'session="{session}" changes="{summary.count}">'
+        f'session="{session}" changes="{changes}">'
     )
-    told = "".join(f'<change operation="{operation}">{escape(place)}</change>' for operation, place in summary.told)
-    yield (head + told).encode() + _CONFIG
+    places = "".join(f'<change operation="{operation}">{escape(place)}</change>' for operation, place in told)
+    yield (head + places).encode() + _CONFIG
     yield from _children(change)
     yield b"</config><undo>" + _CONFIG
     yield from _children(invert(change))
     yield b"</config></undo></commit>"
 
 
-@dataclass(slots=True)
-class Summary:
+def summary(change: Change) -> tuple[tuple[tuple[str, str], ...], int]:
     """What a commit does where: the first changes as operation and instance-identifier, and how many there are.
 
     A leaf-list as a whole has no instance-identifier; that of its parent stands for it.
     """
+    first = islice(paths(change), CHANGES)
+    return tuple((operation.value, _place(path)) for path, operation, _, _ in first), count(change)
 
-    told: list[tuple[str, str]] = field(default_factory=list)
-    count: int = 0
 
-    def add(self, operation: Op, path: Path) -> None:
-        self.count += 1
-        if len(self.told) < CHANGES:
-            whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
-            self.told.append((operation.value, to_instance_identifier(path[:-1] if whole else path) or "/"))
+def _place(path: Path) -> str:
+    whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
+    return to_instance_identifier(path[:-1] if whole else path) or "/"
 
 
 def stamp(wall: float) -> str:
@@ -172,6 +166,8 @@ def _insert(node: SchemaNode, before: Key | None) -> bytes:
 
 def _with(written: bytes, attribute: bytes) -> bytes:
     """An element's bytes with an attribute put into its start tag, right behind the name."""
+    if not attribute:
+        return written
     end = 1
     while written[end] not in b" />":
         end += 1

@@ -172,7 +172,9 @@ class Conditions:
         if entity.reach is Reachability.UNREACHABLE and self._is_told(entity):
             text = f"{entity.id} is not read any more, though the device that tells about it answers"
             yield Condition(Kind.ENTITY_UNREACHABLE, "", _entity(entity), Severity.MINOR, text)
-        yield from _failed(_own_wishes(entity), entity.id, "", _entity(entity))
+        wishes = _own_wishes(entity)
+        if wishes:
+            yield from _failed(wishes, entity.id, "", _entity(entity))
         if self._vital(entity.id) and not self._site.graph.fed(entity.id):
             text = f"{entity.id} is vital, and no way is left on which power could reach it"
             yield Condition(Kind.SUPPLY_CUT, "", _entity(entity), Severity.CRITICAL, text)

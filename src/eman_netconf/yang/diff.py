@@ -263,3 +263,9 @@ def paths(change: Change, base: Path = ()) -> Iterator[tuple[Path, Op, Data | No
         yield path, change.op, change.old, change.new
     for child in change.children:
         yield from paths(child, path)
+
+
+def count(change: Change) -> int:
+    """How many acts ``paths`` tells."""
+    own = change.op is not Op.MODIFY or not isinstance(change.new, Inner)
+    return own + sum(map(count, change.children))
