@@ -378,6 +378,32 @@ def test_altered_filter(desk: Desk) -> None:
     assert tidy(desk.held(1)) == tidy(desk.shown(other))
 
 
+def test_altered_filter_without_sync(desk: Desk) -> None:
+    """Also who began without the whole gets it when his filter selects something else, and changes after it."""
+    terms = desk.terms(WITHOUT_SYNC, entities("<id>e-1</id>"), filter_name="mine")
+    subscription = desk.subscribe(1, terms)
+    other = desk.terms(WITHOUT_SYNC, entities("<id>e-2</id>"), filter_name="mine")
+    desk.publisher.altered(subscription, other, desk.now)
+    desk.later(1)
+    desk.change("e-2", {"name": "after"})
+    desk.later(1)
+    assert desk.names(1) == ["subscription-modified", "push-update", "push-change-update"]
+    assert tidy(desk.held(1)) == tidy(desk.shown(other))
+
+
+def test_modified_while_suspended(desk: Desk) -> None:
+    """A modification ends a suspension; what was not told of it is not told any more."""
+    subscription = desk.subscribe(1, desk.terms(OnChange()))
+    desk.full.add(1)
+    desk.later(1)
+    desk.full.clear()
+    other = desk.terms(OnChange(), entities("<id>e-2</id>"))
+    at_once(desk.publisher.modify(subscription.session, subscription.id, other, desk.now))
+    desk.later(1)
+    assert desk.names(1) == ["push-update"]
+    assert tidy(desk.held(1)) == tidy(desk.shown(other))
+
+
 def test_altered_while_suspended(desk: Desk) -> None:
     """A change of the filter is told when the subscription is resumed, in place of its resumption."""
     subscription = desk.subscribe(1, desk.terms(OnChange(), entities("<id>e-1</id>"), filter_name="mine"))

@@ -129,6 +129,8 @@ class Publisher:
             self._leave_feed(subscription)
             subscription.terms = terms
             subscription.step(Input.MODIFY)
+            subscription.notices.clear()  # of a suspension that is over
+            subscription.altered = False
             self._start(subscription, now)
             if number in self.receivers:
                 self.receivers[number].stop_at(terms.stop)
@@ -198,7 +200,7 @@ class Publisher:
             return
         self._tell(subscription, self.registry.notice(Action.MODIFIED, subscription, now.wall))
         self._start(subscription, now)
-        subscription.whole = subscription.due is not None
+        self._owe_whole(subscription, now)
 
     def withdrawn(self, subscription: Subscription, now: Now) -> None:
         """The filter that a subscription names is gone."""
@@ -476,6 +478,11 @@ class Publisher:
         subscription.altered = False
         self._tell(subscription, self.registry.notice(name, subscription, now.wall))
         self._start(subscription, now)
+        self._owe_whole(subscription, now)
+
+    @staticmethod
+    def _owe_whole(subscription: Subscription, now: Now) -> None:
+        """What the receiver holds is not what changes are told of."""
         if isinstance(subscription.terms.trigger, OnChange):
             subscription.whole, subscription.due = True, now.mono
 
