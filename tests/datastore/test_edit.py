@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from eman_netconf.datastore.attributes import Operation
-from eman_netconf.datastore.edit import apply_edit
+from eman_netconf.datastore.edit import Transform, apply_edit, editing
 from eman_netconf.datastore.faults import MAX_ERRORS
 from eman_netconf.errors import ErrorTag
 from eman_netconf.yang.diff import diff
-from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, ListNode
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import Inner, ListNode, Path
 from tests.datastore.toy import config, edited, faults, plain, tree
 
 ITEMS = "<shelf><item><id>a</id><value>1</value></item><item><id>b</id></item></shelf>"
@@ -482,8 +482,8 @@ def test_transform_sees_old_and_new(toy: Schema) -> None:
     """Values pass through the transform with what was there before, also under replace."""
     seen: list[tuple[str, str, str | None]] = []
 
-    def transform(schema: SchemaNode, value: str, old: str | None) -> str:
-        seen.append((schema.name, value, old))
+    def transform(path: Path, value: str, old: str | None) -> str:
+        seen.append((path[-1].schema.name, value, old))
         return f"<{value}>" if value.startswith("$0$") else value
 
     result = edited(
@@ -494,6 +494,18 @@ def test_transform_sees_old_and_new(toy: Schema) -> None:
     )
     assert plain(result.root) == "<box><name>&lt;$0$new&gt;</name><tag>t</tag></box>"
     assert seen == [("name", "$0$new", "before"), ("tag", "t", None)]
+
+
+def test_a_transform_that_works_is_given_pauses(toy: Schema) -> None:
+    """What is transformed is paid for entry by entry, so that others have their turns between."""
+
+    def paused(transform: Transform | None) -> int:
+        body = "".join(f"<item><id>{number}</id><note>n</note></item>" for number in range(50))
+        steps = editing(tree(toy, ""), config(f"<shelf>{body}</shelf>"), toy, transform=transform)
+        return sum(1 for _ in steps)
+
+    assert paused(lambda path, value, _old: "hash" if path[-1].schema.name == "note" else value) == 50
+    assert paused(lambda _path, value, _old: value) == 0
 
 
 def test_one_leaf_copies_only_its_path(toy: Schema) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eman_netconf.server.secrets import Vault
 from eman_netconf.yang.schema import Schema
 from tests.operations.bench import NAMESPACES, Bench, bench, body, edit, error
 
@@ -119,6 +120,46 @@ async def test_an_edit_tells_nothing_of_what_is_hidden(tmp_path: Path, schema: S
             told.append((refused.tag, refused.message, refused.path, refused.app_tag, tuple(refused.info)))
         assert told[0] == told[1]
         assert told[0][0] == "access-denied"
+
+
+PASSWORD = (
+    '<system xmlns="urn:ietf:params:xml:ns:yang:ietf-system"><authentication><user><name>{}</name>'
+    "<password>{}</password></user></authentication></system>"
+)
+
+
+@pytest.mark.parametrize("target", ["running", "candidate"])
+async def test_nobody_tries_passwords_by_editing(tmp_path: Path, schema: Schema, target: str) -> None:
+    """Who may not write a password is denied to, also where it is the one in place and nothing would change."""
+    vault = Vault(tmp_path / "key")
+    async with bench(tmp_path / "state", schema, transform=vault.transform) as server:
+        admin, monitor = await server.peer(), await server.peer("monitor")
+        assert (await admin.rpc(edit(PASSWORD.format("ann", "$0$right")))).ok
+        replies = [
+            (await monitor.rpc(edit(PASSWORD.format(user, guess)).replace("running", target))).errors
+            for user, guess in (("ann", "$0$right"), ("ann", "$0$wrong"), ("eve", "$0$right"))
+        ]
+        assert {each.tag for errors in replies for each in errors} == {"access-denied"}
+        assert [each.message for each in replies[0]] == [each.message for each in replies[1]]
+        assert (await admin.rpc(edit(PASSWORD.format("ann", "$0$right")))).ok
+        assert server.datastores.generation == 1
+
+
+async def test_who_may_write_his_own_password_sets_it_again(tmp_path: Path, schema: Schema) -> None:
+    """A rule that permits to write a secret permits it with the same clear text as well, and nobody else's."""
+    vault = Vault(tmp_path / "key")
+    rules = (
+        '<nacm xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-acm"><groups><group><name>all</name>'
+        "<user-name>ann</user-name></group></groups><rule-list><name>own</name><group>all</group><rule><name>own</name>"
+        '<path xmlns:sys="urn:ietf:params:xml:ns:yang:ietf-system">'
+        "/sys:system/sys:authentication/sys:user[sys:name=$USER]</path><action>permit</action></rule></rule-list></nacm>"
+    )
+    async with bench(tmp_path / "state", schema, transform=vault.transform) as server:
+        admin, ann = await server.peer(), await server.peer("ann")
+        assert (await admin.rpc(edit(rules + PASSWORD.format("ann", "$0$old")))).ok
+        for password in ("$0$old", "$0$new", "$0$new"):
+            assert (await ann.rpc(edit(PASSWORD.format("ann", password)))).ok
+        assert error(await ann.rpc(edit(PASSWORD.format("bob", "$0$new")))).tag == "access-denied"
 
 
 async def test_what_goes_because_its_when_is_false_needs_no_rule(site: Bench) -> None:

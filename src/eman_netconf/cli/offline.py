@@ -68,7 +68,7 @@ def opened(bootstrap: Bootstrap) -> Iterator[Datastores]:
             journal=journal,
             writer=asyncio.Lock(),
             participants=[AdministratorStays(bootstrap.admin)],
-            transform=vault.protect,
+            transform=vault.transform,
         )
 
 

@@ -29,9 +29,12 @@ _MANY = frozenset((Kind.LIST, Kind.LEAF_LIST))
 
 
 class Transform(Protocol):
-    """What is stored in place of a new value; ``old`` is the value in force, None if there is none."""
+    """What is stored in place of a new value at ``path``; ``old`` is the value in force, None if there is none.
 
-    def __call__(self, schema: SchemaNode, value: str, old: str | None, /) -> str: ...
+    Raises ValueError for one that cannot be stored, and RpcError to refuse the whole edit.
+    """
+
+    def __call__(self, path: Path, value: str, old: str | None, /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class _Editor(Faults):
         super().__init__(schema)
         self.plain = plain
         self.transform = transform
+        self.laboured = False  # a value was transformed since the last pause: a hash takes milliseconds
 
     # ---- inner nodes
 
@@ -216,7 +220,8 @@ class _Editor(Faults):
             elif kind is Kind.LIST:
                 self.entry(level, child, node, said, path)
                 entries += 1
-                if entries % PAUSE == 0:
+                if entries % PAUSE == 0 or self.laboured:
+                    self.laboured = False
                     yield
             else:
                 self.opaque(level, child, node, said.operation, path)
@@ -272,11 +277,14 @@ class _Editor(Faults):
             return
         if self.transform is not None:
             was = level.was.children.get(node) if level.was is not None else None
+            here = (*path, Step(node))
             try:
-                value = self.transform(node, value, was if isinstance(was, str) else None)
+                stored = self.transform(here, value, was if isinstance(was, str) else None)
             except ValueError as wrong:
-                self.fault(ErrorTag.INVALID_VALUE, f"{node.name} cannot be stored: {wrong}.", (*path, Step(node)))
+                self.fault(ErrorTag.INVALID_VALUE, f"{node.name} cannot be stored: {wrong}.", here)
                 return
+            self.laboured = self.laboured or stored != value
+            value = stored
         if value != old:
             self.put(level, node, old, value)
 
@@ -425,7 +433,7 @@ class _Editor(Faults):
                 self.missing((*path, Step(node, (value,))))
             return
         if self.transform is not None:
-            value = self.transform(node, value, None)
+            value = self.transform((*path, Step(node, (value,))), value, None)
         step = Step(node, (value,))
         if self.twice(level, step, node, (*path, step)):
             return

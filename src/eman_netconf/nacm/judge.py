@@ -121,6 +121,19 @@ class Nacm:
             self.denied_writes += 1
             raise RpcErrors(_denied(session, found, rights))
 
+    def secret(self, session: SessionInfo, path: Path, *, exists: bool) -> None:
+        """Whether the clear text of a secret may be written, also where it is the one in place: whoever may not write
+        it must not find out by trying. Raises RpcError access-denied.
+        """
+        rights = self._rights_of(session)
+        if rights is None or rights.may(Access.UPDATE if exists else Access.CREATE, path):
+            return
+        self.denied_writes += 1
+        shown = rights.shown(path)
+        if shown != path:
+            raise _concealed(session, shown)
+        raise _refused(session, f"write {path[-1].schema.name}", ErrorType.APPLICATION, path)
+
     def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
         """The errors of a request without what they tell of nodes that the user may neither read nor write.
 

@@ -76,8 +76,12 @@ class Rights:
 
     def writes(self, path: Path) -> bool:
         """Whether the last node of a path may be changed in any way."""
-        ways = (Access.CREATE, Access.UPDATE, Access.DELETE)
-        return any(scope.permitted for way in ways for *_, scope in [walk(self.scope(way), path)])
+        return any(self.may(way, path) for way in (Access.CREATE, Access.UPDATE, Access.DELETE))
+
+    def may(self, access: Access, path: Path) -> bool:
+        """Whether the last node of a path may be accessed so."""
+        *_, scope = (self.scope(access), *walk(self.scope(access), path))
+        return scope.permitted
 
     def acts(self, path: Path, action: SchemaNode) -> bool:
         """Whether an action may be called on the last node of a path (sections 3.1.3 and 3.4.5)."""

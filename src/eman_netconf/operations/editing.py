@@ -7,11 +7,13 @@ from collections.abc import Callable
 from eman_netconf.datastore.candidate import edit_candidate
 from eman_netconf.datastore.commit import Judgement, commit
 from eman_netconf.datastore.datastores import Author, Datastore
-from eman_netconf.datastore.edit import Edited, Steps
+from eman_netconf.datastore.edit import Edited, Steps, Transform
 from eman_netconf.datastore.startup import edit_startup
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.operations.ports import Server
-from eman_netconf.yang.tree import Inner
+from eman_netconf.yang.tree import Inner, Path
+
+_CLEAR = "$0$"  # what clear text begins with (RFC 7317, crypt-hash)
 
 
 async def edit(
@@ -37,6 +39,23 @@ async def edit(
             await edit_candidate(datastores, edit, author, judge, test_only=test_only, checked=checked)
         case Datastore.STARTUP:
             await edit_startup(datastores, edit, author, judge, test_only=test_only)
+
+
+def storing(server: Server, session: SessionInfo) -> Transform | None:
+    """The datastores' Transform for edits of a session: it tells only those who may write a secret that it is in place.
+
+    Without this whoever may edit anything could try passwords, since what changes nothing needs no permission.
+    """
+    transform = server.datastores.transform
+    if transform is None:
+        return None
+
+    def guarded(path: Path, value: str, old: str | None, /) -> str:
+        if value.startswith(_CLEAR):
+            server.judge.secret(session, path, exists=old is not None)
+        return transform(path, value, old)
+
+    return guarded
 
 
 def author_of(server: Server, session: SessionInfo) -> Author:

@@ -17,7 +17,7 @@ from eman_netconf.energy.origins import Origins
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.messages.rpc import Data, Ok, Reply
 from eman_netconf.operations import url
-from eman_netconf.operations.editing import edit
+from eman_netconf.operations.editing import edit, storing
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.operations.retrieval import Asked, answer, mode_of
 from eman_netconf.operations.targets import OPERATIONAL, conventional
@@ -93,7 +93,8 @@ async def edit_data(server: Server, request: Request) -> Reply:
     operation = Operation(request.input.leaf("default-operation") or Operation.MERGE)
 
     def change(root: Inner) -> Steps[Edited]:
-        return editing(root, config, server.schema, default_operation=operation, transform=server.datastores.transform)
+        transform = storing(server, request.session)
+        return editing(root, config, server.schema, default_operation=operation, transform=transform)
 
     await edit(server, request.session, datastore, change)
     return Ok()

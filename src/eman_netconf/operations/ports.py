@@ -120,6 +120,9 @@ class Judge(Protocol):
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""
 
+    def secret(self, session: SessionInfo, path: Path, *, exists: bool) -> None:
+        """May this user write clear text in place of a secret, even if it is the same?"""
+
     def veiled(self, session: SessionInfo, errors: Iterable[RpcError]) -> list[RpcError]:
         """The errors of a request as far as this user may know what they tell. Raises nothing."""
 

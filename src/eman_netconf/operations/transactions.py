@@ -30,7 +30,7 @@ from eman_netconf.datastore.sharing import share_inner
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Ok, Reply, SessionInfo
 from eman_netconf.operations import url
-from eman_netconf.operations.editing import author_of, edit, judge_of
+from eman_netconf.operations.editing import author_of, edit, judge_of, storing
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.operations.retrieval import Asked, answer, mode_of
 from eman_netconf.operations.targets import by_url, named
@@ -55,7 +55,7 @@ async def edit_config(server: Server, request: Request) -> Reply:
             server.schema,
             default_operation=Operation(said("default-operation") or Operation.MERGE),
             keep_going=said("error-option") == "continue-on-error",
-            transform=server.datastores.transform,
+            transform=storing(server, request.session),
         )
 
     await edit(
@@ -83,7 +83,7 @@ async def copy_config(server: Server, request: Request) -> Reply:
             server,
             request.session,
             target,
-            lambda old: _whole(server, old, whole, server.datastores.transform),
+            lambda old: _whole(server, old, whole, storing(server, request.session)),
         )
         return Ok()
     source = named(server, request, "source")

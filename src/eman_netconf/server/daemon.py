@@ -168,7 +168,7 @@ class Daemon:
             startup=recovered.root if self.bootstrap.startup else None,
             participants=[AdministratorStays(self.bootstrap.admin)],
             sources=[self.energy, self],
-            transform=vault.protect,
+            transform=vault.transform,
             breathe=lambda: asyncio.sleep(0),
         )
         self.datastores.listeners.append(self._committed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from pathlib import Path
+from pathlib import Path as File
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -19,6 +19,7 @@ from passlib.hash import sha512_crypt
 from eman_netconf.server.files import write_private
 from eman_netconf.server.users import LONGEST_PASSWORD
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.tree import Path
 
 CLEAR = "$0$"
 CIPHER = "$aes$"
@@ -35,7 +36,7 @@ class SecretUnreadable(Exception):
 class Vault:
     """The key file, and what is done with it. The key is made at first use, readable by the server alone."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: File) -> None:
         try:
             key = path.read_bytes()
         except FileNotFoundError:
@@ -60,21 +61,27 @@ class Vault:
             ) from None
         return clear.removeprefix(_MARK).decode()
 
+    def transform(self, path: Path, value: str, old: str | None = None) -> str:
+        """As ``protect``, of the leaf that a path leads to; the Transform of edits."""
+        return self.protect(path[-1].schema, value, old)
+
     def protect(self, schema: SchemaNode, value: str, old: str | None = None) -> str:
         """What is stored for a leaf: clear text hashed or encrypted, everything else unchanged.
 
         ``old`` is the value in place: a hash that fits the clear text is kept. Raises ValueError for a password
         that nobody could log in with.
         """
+        if not value.startswith(CLEAR):
+            return value
         typedefs = schema.type.typedefs if schema.type is not None else ()
-        if CRYPT_HASH in typedefs and value.startswith(CLEAR):
+        if CRYPT_HASH in typedefs:
             clear = value.removeprefix(CLEAR)
             if not 0 < len(clear.encode()) <= LONGEST_PASSWORD:
                 raise ValueError(f"it must be 1..{LONGEST_PASSWORD} bytes long")
             if old is not None and old.startswith("$6$") and sha512_crypt.verify(clear, old):
                 return old
             return hash_password(clear)
-        if SECRET in typedefs and value.startswith(CLEAR):
+        if SECRET in typedefs:
             return self.encrypt(value.removeprefix(CLEAR))
         return value
 
