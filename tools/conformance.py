@@ -225,7 +225,7 @@ def _asked(row: Row, tests: Sequence[Marked]) -> str:
     """The tests of a row, and what is missing."""
     told = [test.link for test in tests if set(row.names) & set(test.marks)]
     if row.missing:
-        told.append(f"**{'missing' if told else 'not yet'}:** {row.missing}")
+        told.append(f"**missing:** {row.missing}")
     return "<br>".join(told)
 
 
@@ -234,5 +234,5 @@ def _count(table: Sequence[Row], tests: Sequence[Marked]) -> str:
     whole = [row for row in asked if not row.missing]
     return (
         f"Of {len(table)}, {len(whole)} are answered, {len(asked) - len(whole)} in part, {len(table) - len(asked)} "
-        "not yet."
+        "not."
     )

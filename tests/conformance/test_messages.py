@@ -42,7 +42,7 @@ def capability(uri: str) -> str:
     return f"<capabilities><capability>{uri}</capability></capabilities>"
 
 
-@pytest.mark.req("rfc6241-2.2")
+@pytest.mark.req("rfc6241-2.2", "d9.1", "r9.1")
 @pytest.mark.parametrize("login", [{"password": "guessed"}, {"username": "nobody"}, {"password": None}], ids=str)
 def test_no_session_without_authentication(demo: ServerProcess, tmp_path: Path, login: dict[str, Any]) -> None:
     """A wrong password, an unknown user and a key that nobody gave the server get no session."""

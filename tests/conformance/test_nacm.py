@@ -157,6 +157,7 @@ def test_whoever_is_in_no_group_does_nothing(users: Users) -> None:
     assert other.close_session().ok
 
 
+@pytest.mark.req("d9.1", "r9.1")
 def test_monitors_read_and_do_nothing_else(users: Users) -> None:
     """The group monitor reads all that is no secret."""
     ann = users["ann"]
