@@ -233,6 +233,5 @@ def _count(table: Sequence[Row], tests: Sequence[Marked]) -> str:
     asked = [row for row in table if any(set(row.names) & set(test.marks) for test in tests)]
     whole = [row for row in asked if not row.missing]
     return (
-        f"Of {len(table)}, {len(whole)} are answered, {len(asked) - len(whole)} in part, {len(table) - len(asked)} "
-        "not."
+        f"Of {len(table)}, {len(whole)} are answered, {len(asked) - len(whole)} in part, {len(table) - len(asked)} not."
     )
