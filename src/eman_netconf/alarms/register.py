@@ -61,11 +61,14 @@ class Register:
         What was wrong and is so no more is cleared, unless it is ``unsure``, by kind and part.
         """
         out: list[Notify] = []
-        now = _milliseconds(wall)
         found: dict[Key, Condition] = {Key(each.resource, each.kind): each for each in holding}
+        held = tuple(self._held.get(subject, {}).items())
+        if not found and not held:
+            return out
+        now = _milliseconds(wall)
         for key, condition in found.items():
             self._hold(subject, key, condition, now, out)
-        for key, alarm in tuple(self._held.get(subject, {}).items()):
+        for key, alarm in held:
             if key not in found and not unsure(key.kind, alarm.part):
                 self._clear(key, alarm, now, out)
         return out

@@ -24,19 +24,21 @@ class Event:
     """Something that happened.
 
     ``number`` grows by one with each event, over restarts too; ``wall`` is when, in seconds since the epoch. ``entity``
-    is the energy object it is about, whose readers may get it; "" = about none. ``message`` is the whole
-    <notification> (RFC 5277 section 4), made once for all who receive it.
+    is the energy object it is about, whose readers may get it; "" = about none.
     """
 
     number: int
     wall: float
     notification: Inner
     entity: str = ""
-    message: bytes = field(init=False, repr=False)
+    _message: list[bytes] = field(default_factory=list, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        message = notification_bytes(event_time(self.wall), self.notification.xml())
-        object.__setattr__(self, "message", message)  # the way a frozen dataclass keeps what it computes
+    @property
+    def message(self) -> bytes:
+        """The whole <notification> (RFC 5277 section 4), made when somebody receives it, once for all who do."""
+        if not self._message:
+            self._message.append(notification_bytes(event_time(self.wall), self.notification.xml()))
+        return self._message[0]
 
 
 class EventLog(Protocol):
