@@ -9,6 +9,7 @@ import pytest
 from yangson import DataModel
 from yangson.enumerations import ContentType
 
+from eman_netconf.errors import BASE_NS
 from eman_netconf.yang import sources
 from eman_netconf.yang.compiler import SchemaError, compile_schema
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
@@ -512,8 +513,8 @@ def test_the_server_s_schema(schema: Schema) -> None:
     assert names(system.child("authentication")) == ["user"]
     assert ("urn:ietf:params:xml:ns:yang:ietf-system", "system-restart") not in schema.rpcs
     operations = {name for _, name in schema.rpcs}
-    assert {"get", "get-config", "edit-config", "validate", "get-schema"} <= operations
-    assert "commit" not in operations, "there is no candidate"
+    assert {"get", "get-config", "edit-config", "validate", "commit", "get-schema", "get-data"} <= operations
+    assert "url" not in schema.rpcs[BASE_NS, "edit-config"].child("input").by_name, "there is no folder of files"
     assert all(node.type is not None for node in schema.root.descendants() if node.kind is Kind.LEAF)
 
 
