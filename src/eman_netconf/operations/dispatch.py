@@ -39,6 +39,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
 }
 
 _OPAQUE = (Kind.ANYXML, Kind.ANYDATA)
+_MEANT = {**notifications.MEANT, **transactions.MEANT}
+
 _ACTION = f"{{{YANG_NS}}}action"
 
 #: Elements that may stand in an rpc beside its <config> and its <filter>.
@@ -66,7 +68,7 @@ async def _perform(server: Server, session: SessionInfo, element: Element) -> Re
     if node is None or handler is None or _names_nothing(node):
         raise _unsupported(server.schema, name)
     server.judge.operation(session, node)
-    notifications.MEANT.get(known, _as_said)(element)
+    _MEANT.get(known, _as_said)(element)
     given = _read_input(server, element, node, server.judge.readable(session, server.datastores.running))
     return await handler(server, Request(session, node, given, element))
 

@@ -15,7 +15,7 @@ section 8.3.3), so that a change may be made in several edits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from eman_netconf.datastore import commit as transaction
 from eman_netconf.datastore import startup
@@ -240,6 +240,18 @@ def _whole(server: Server, old: Inner, config: Element, transform: Transform | N
 def _anybody(_change: Change) -> None:
     """The change is allowed: it does not matter who asks."""
 
+
+def _meant(element: Element) -> None:
+    """A <config> without namespace, as examples of Ansible and of ncclient write it, can mean nothing else."""
+    for holder in (element, *element.iterchildren(f"{{{BASE_NS}}}source")):
+        for child in holder.iterchildren("config"):
+            child.tag = _CONFIG
+
+
+#: As ``notifications.MEANT``.
+MEANT: Mapping[tuple[str, str], Callable[[Element], None]] = {
+    (BASE_NS, name): _meant for name in ("edit-config", "copy-config", "validate")
+}
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (BASE_NS, "edit-config"): edit_config,
