@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eman_netconf.errors import ErrorTag
+from eman_netconf import safexml
+from eman_netconf.errors import BASE_NS, ErrorTag
 from eman_netconf.server.backups import Backups
 from eman_netconf.yang import sources
 from eman_netconf.yang.compiler import compile_schema
@@ -151,3 +152,21 @@ async def test_edit_data_of_a_file(filed: Bench) -> None:
     assert (await peer.rpc(asked)).ok
     assert await running(peer) == "<motto>m</motto>"
     assert error(await peer.rpc(asked.replace("a.xml", "b.xml"))).tag == ErrorTag.DATA_MISSING
+
+
+async def test_a_long_file_is_read_with_pauses(filed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is parsed others have their turns, one for each slice of it."""
+    peer = await filed.peer()
+    file = filed.server.files
+    assert file is not None
+    comment = b"<!--" + b"x" * (10 * safexml.SLICE) + b"-->"
+    await file.write("a.xml", b'<config xmlns="%b">%b</config>' % (BASE_NS.encode(), comment))
+    turns = 0
+
+    async def breathe() -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(filed.datastores, "breathe", breathe)
+    assert (await peer.rpc(f"<validate {NAMESPACES}><source>{FILE}</source></validate>")).ok
+    assert turns >= 10

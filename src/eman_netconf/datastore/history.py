@@ -120,9 +120,9 @@ def read_entry(text: bytes) -> Entry:
 # --- undoing ---------------------------------------------------------------------------------------------------------
 
 
-def edits_of(text: bytes, generation: int) -> tuple[Element, Element]:
+def edits_of(text: bytes, generation: int) -> Steps[tuple[Element, Element]]:
     """The <config> that makes what a commit made, and the one that undoes it. Raises RpcError data-missing."""
-    element = safexml.parse(text, limits=_LIMITS)
+    element = yield from safexml.parsing(text, limits=_LIMITS)
     done, undone = element.find(_CONFIG), element.find(f"{_UNDO}/{_CONFIG}")
     if done is None or undone is None:
         raise unknown(generation)
@@ -140,7 +140,8 @@ def undoing(running: Inner, records: Sequence[bytes], first: int, last: int, sch
         text = by_generation.get(generation)
         if text is None:
             raise unknown(generation)
-        edited = yield from editing(root, edits_of(text, generation)[1], schema)
+        _, undone = yield from edits_of(text, generation)
+        edited = yield from editing(root, undone, schema)
         root = edited.root
         yield
     return Edited(root, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lxml import etree
 
+from eman_netconf.datastore.commit import paced
 from eman_netconf.datastore.datastores import Commit, Datastore, Datastores
 from eman_netconf.datastore.edit import Edited, Steps
 from eman_netconf.datastore.history import Entry, History, edits_of, entry, undoing, unknown
@@ -52,7 +53,7 @@ class Commits:
             found = await self.read(generation, generation)
             if not found:
                 raise unknown(generation)
-            done, undone = edits_of(found[0], generation)
+            done, undone = await paced(edits_of(found[0], generation), self._datastores.breathe)
             node = path[-1].schema.actions[SERVER_NS, "show"].child("output")
             return make_inner(node, {"edit": Opaque(_content(done)), "undo": Opaque(_content(undone))})
 

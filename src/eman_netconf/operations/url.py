@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from eman_netconf import safexml
+from eman_netconf.datastore.commit import paced
 from eman_netconf.errors import BASE_NS, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.operations.ports import Files, Server
 from eman_netconf.yang.instance import Element
@@ -23,7 +24,7 @@ async def read(server: Server, url: str) -> Element:
     name = file_name(url)
     content = await _files(server).read(name)
     try:
-        element = safexml.parse(content)
+        element = await paced(safexml.parsing(content), server.datastores.breathe)
     except RpcError as fault:
         raise RpcError(ErrorTag.INVALID_VALUE, f"The file {name} cannot be read: {fault.message}") from None
     if element.tag != _CONFIG:
