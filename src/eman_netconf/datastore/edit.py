@@ -24,12 +24,17 @@ Steps = Generator[None, None, T]
 #: List entries between two pauses: less than a millisecond's work each dozen.
 PAUSE = 64
 
+#: What clear text begins with (RFC 7317, crypt-hash): of the values that do a Transform is asked.
+CLEAR = "$0$"
+
 _GOING = frozenset((Operation.DELETE, Operation.REMOVE))
 _MANY = frozenset((Kind.LIST, Kind.LEAF_LIST))
+# every element passes these; to look up the member of an enumeration costs ten times as much
+_LEAF, _CREATE, _NONE = Kind.LEAF, Operation.CREATE, Operation.NONE
 
 
 class Transform(Protocol):
-    """What is stored in place of a new value at ``path``; ``old`` is the value in force, None if there is none.
+    """What is stored in place of clear text at ``path``; ``old`` is the value in force, None if there is none.
 
     Raises ValueError for one that cannot be stored, and RpcError to refuse the whole edit.
     """
@@ -183,6 +188,7 @@ class _Editor(Faults):
     def read(self, level: _Level, element: Element, operation: Operation, path: Path) -> Steps[None]:
         """Apply every child element of ``element``, with a pause after some list entries."""
         names = level.node.by_tag
+        seen = level.seen
         plain = Attributes(operation)
         entries = 0
         text = element.text
@@ -205,13 +211,16 @@ class _Editor(Faults):
             if said is None:
                 continue
             kind = node.kind
-            if kind not in _MANY and self.twice(level, node, node, path):
-                continue
+            if kind not in _MANY:
+                if node in seen:
+                    self.twice(node, path)
+                    continue
+                seen.add(node)
             if node.case is not None and said.operation not in _GOING and not self.choose(level, node, path):
                 continue
             if said.default:
                 self.to_default(level, child, node, said.operation, path)
-            elif kind is Kind.LEAF:
+            elif kind is _LEAF:
                 self.leaf(level, child, node, said.operation, path)
             elif kind is Kind.CONTAINER:
                 yield from self.inner_child(level, child, node, said.operation, path)
@@ -268,14 +277,14 @@ class _Editor(Faults):
         value = self.value(element, node, path)
         if value is None:
             return
-        if operation is Operation.CREATE and old is not None:
+        if operation is _CREATE and old is not None:
             self.exists((*path, Step(node)))
             return
-        if operation is Operation.NONE:
+        if operation is _NONE:
             if old is None:
                 self.missing((*path, Step(node)))
             return
-        if self.transform is not None:
+        if self.transform is not None and value.startswith(CLEAR):
             was = level.was.children.get(node) if level.was is not None else None
             here = (*path, Step(node))
             try:
@@ -365,8 +374,11 @@ class _Editor(Faults):
         here = (*path, step)
         operation = said.operation
         kept = operation not in _GOING
-        if kept and self.twice(level, step, node, here):
-            return
+        if kept:
+            if step in level.seen:
+                self.twice(node, here)
+                return
+            level.seen.add(step)
         entries: Mapping[Key, Inner] | None = level.lists.get(node)
         if entries is None:
             data = level.children.get(node)
@@ -432,11 +444,13 @@ class _Editor(Faults):
             elif operation is Operation.DELETE:
                 self.missing((*path, Step(node, (value,))))
             return
-        if self.transform is not None:
+        if self.transform is not None and value.startswith(CLEAR):
             value = self.transform((*path, Step(node, (value,))), value, None)
         step = Step(node, (value,))
-        if self.twice(level, step, node, (*path, step)):
+        if step in level.seen:
+            self.twice(node, (*path, step))
             return
+        level.seen.add(step)
         if operation is Operation.CREATE and value in values:
             self.exists((*path, step))
             return
@@ -462,18 +476,14 @@ class _Editor(Faults):
             values = level.values[node] = dict.fromkeys(data if isinstance(data, tuple) else ())
         return values
 
-    def twice(self, level: _Level, mark: object, node: SchemaNode, path: Path) -> bool:
-        """Whether the same node was already given beside this one: an error."""
-        if mark not in level.seen:
-            level.seen.add(mark)
-            return False
+    def twice(self, node: SchemaNode, path: Path) -> None:
+        """The same node was already given beside this one."""
         self.fault(
             ErrorTag.BAD_ELEMENT,
             f"{node.name} is given twice; give it once.",
             path if path and path[-1].schema is node else (*path, Step(node)),
             bad_element=node.name,
         )
-        return True
 
     # ---- choices
 

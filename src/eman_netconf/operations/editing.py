@@ -13,8 +13,6 @@ from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.operations.ports import Server
 from eman_netconf.yang.tree import Inner, Path
 
-_CLEAR = "$0$"  # what clear text begins with (RFC 7317, crypt-hash)
-
 
 async def edit(
     server: Server,
@@ -51,8 +49,7 @@ def storing(server: Server, session: SessionInfo) -> Transform | None:
         return None
 
     def guarded(path: Path, value: str, old: str | None, /) -> str:
-        if value.startswith(_CLEAR):
-            server.judge.secret(session, path, exists=old is not None)
+        server.judge.secret(session, path, exists=old is not None)
         return transform(path, value, old)
 
     return guarded
