@@ -85,7 +85,10 @@ class ErrorInfo:
 
 
 class RpcError(Exception):
-    """One rpc-error: what was wrong, where, and (in the message) what to do about it."""
+    """One rpc-error: what was wrong, where, and (in the message) what to do about it.
+
+    ``about`` are other places the message speaks of, ``discreet`` the message for those who may not read them all.
+    """
 
     def __init__(
         self,
@@ -96,6 +99,8 @@ class RpcError(Exception):
         path: ErrorPath | None = None,
         app_tag: str | None = None,
         info: Iterable[ErrorInfo] = (),
+        about: Iterable[ErrorPath] = (),
+        discreet: str = "",
     ) -> None:
         super().__init__(message)
         self.tag = tag
@@ -104,6 +109,8 @@ class RpcError(Exception):
         self.path = path
         self.app_tag = app_tag
         self.info = tuple(info)
+        self.about = tuple(about)
+        self.discreet = discreet
 
     def __str__(self) -> str:
         where = f" at {self.path}" if self.path else ""

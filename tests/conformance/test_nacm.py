@@ -691,3 +691,20 @@ def test_enforcement_can_be_switched_off(users: Users, rules: Rules) -> None:
     configure(users["admin"], off)
     edit(users["dave"], role("pdu-a", "anybody's"))
     assert f'xmlns="{ACM}"' in etree.tostring(users["dave"].get_config("running").data_ele).decode()
+
+
+def test_what_is_wrong_is_told_without_what_is_hidden(users: Users, rules: Rules) -> None:
+    """A loop through an entity that the user may not read is refused without naming what is in it."""
+    hidden = path(PATHS["pdu"])
+    rules(said("deny", "read", hidden), said("permit", "create update delete", path("/em:energy-management")))
+    admin, tom = users["admin"], users["tom"]
+    inside = "<entity><id>{}</id><contained-in>{}</contained-in></entity>"
+    edit(admin, inside.format("pdu-a", "ups-1"))
+    told = []
+    for session in (admin, tom):
+        with pytest.raises(RPCError) as refused:
+            edit(session, inside.format("ups-1", "pdu-a"))
+        assert refused.value.app_tag == "containment-loop"
+        told.append(refused.value.message)
+    assert told[0] == "An entity cannot be a part of itself: ups-1 in pdu-a in ups-1."
+    assert told[1] == "An entity cannot be a part of itself."

@@ -44,8 +44,21 @@ class Checks:
         self._wiring()
         return self.errors
 
-    def _fault(self, app_tag: AppTag, message: str, path: Path, tag: ErrorTag = ErrorTag.OPERATION_FAILED) -> None:
-        self.errors.append(RpcError(tag, message, path=path_text(path), app_tag=app_tag))
+    def _fault(
+        self,
+        app_tag: AppTag,
+        message: str,
+        path: Path,
+        tag: ErrorTag = ErrorTag.OPERATION_FAILED,
+        *,
+        about: Iterable[str] = (),
+        discreet: str = "",
+    ) -> None:
+        """``about`` are the entities that the message names beside that of ``path``."""
+        others = [path_text(self._path(id_)) for id_ in about]
+        self.errors.append(
+            RpcError(tag, message, path=path_text(path), app_tag=app_tag, about=others, discreet=discreet)
+        )
 
     def _path(self, id_: str, *steps: Step) -> Path:
         nodes = self._nodes
@@ -65,10 +78,13 @@ class Checks:
                     known = self._site.foreign_id_holder((key[0], key[1]))
                     holder = known if known is not None and known not in self._new else id_
                 if holder != id_:
+                    what = f"The {key[0].rpartition(':')[2]} {key[1]}"
                     self._fault(
                         AppTag.FOREIGN_ID_IN_USE,
-                        f"The {key[0].rpartition(':')[2]} {key[1]} is that of {holder} already; take it away there.",
+                        f"{what} is that of {holder} already; take it away there.",
                         self._path(id_, Step(node, key)),
+                        about=[holder],
+                        discreet=f"{what} is that of another entity already.",
                     )
 
     # --- containment
@@ -82,6 +98,8 @@ class Checks:
                 AppTag.CONTAINMENT_LOOP,
                 f"An entity cannot be a part of itself: {way}.",
                 self._path(loop[0], Step(node)),
+                about=loop,
+                discreet="An entity cannot be a part of itself.",
             )
 
     def _container(self, id_: str) -> list[str]:
@@ -166,7 +184,13 @@ class Checks:
             if _keys(entry, nodes.connected_to):
                 steps = (Step(nodes.interface, name),)
                 break
-        self._fault(AppTag.POWER_LOOP, f"An entity cannot feed itself: {way}.", self._path(loop[0], *steps))
+        self._fault(
+            AppTag.POWER_LOOP,
+            f"An entity cannot feed itself: {way}.",
+            self._path(loop[0], *steps),
+            about=loop,
+            discreet="An entity cannot feed itself.",
+        )
 
 
 def _loops(changed: Mapping[str, object], following: Callable[[str], list[str]]) -> Iterator[list[str]]:

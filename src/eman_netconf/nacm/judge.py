@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 
-from eman_netconf.errors import BASE_NS, ErrorTag, ErrorType, RpcError, RpcErrors
+from eman_netconf.errors import BASE_NS, ErrorPath, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.nacm import rules as configured
 from eman_netconf.nacm.paths import PathFault, read_path
@@ -146,7 +146,9 @@ class Nacm:
         found: list[RpcError] = []
         concealed: set[Path] = set()
         for error in errors:
-            path = self._place_of(error)
+            if not all(map(rights.reads, filter(None, map(self._place, error.about)))):
+                error.message = error.discreet
+            path = self._place(error.path)
             shown = () if path is None else rights.shown(path)
             if path is None or shown == path or rights.writes(path):
                 found.append(error)
@@ -155,9 +157,8 @@ class Nacm:
                 found.append(_concealed(session, shown))
         return found
 
-    def _place_of(self, error: RpcError) -> Path | None:
-        """The data node an error is about; None when it is about something else."""
-        where = error.path
+    def _place(self, where: ErrorPath | None) -> Path | None:
+        """The data node a path leads to; None when it leads to something else."""
         if where is None:
             return None
         try:
