@@ -33,6 +33,7 @@ from eman_netconf.backend import (
     Supply,
     Unavailable,
 )
+from eman_netconf.server import poller
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.poller import LINK, BackendConfig, Happening, Poller
 from tests.peer import PATIENCE
@@ -344,6 +345,33 @@ async def test_commands_that_follow_from_a_refusal_do_not_hold_the_loop(bench: B
     bench.poller.send(switch(1))
     await bench.seen.until(lambda: len(bench.seen.outcomes) > 3)
     obstinate = False
+
+
+async def test_a_wish_to_read_soon_ends_one_back_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it comes before the pause or in it, the device is opened at once, and the pause after that is whole."""
+    monkeypatch.setattr(poller, "FIRST_BACK_OFF", 3600.0)
+    early = asyncio.Event()
+    failed = ("a", LinkState.BACKING_OFF, "open: no route")
+
+    async def wish_and_fail() -> None:
+        if not early.is_set():
+            early.set()
+            bench.poller.read_soon("a")
+        await fail()
+
+    async def pausing(number: int) -> int:
+        """How often the device was opened when the link is in the pause, as a command shows that it refuses."""
+        bench.poller.send(switch(number))
+        await bench.seen.until(lambda: number in {told for told, _, _ in bench.seen.outcomes})
+        return bench.devices["a"].opened
+
+    bench.prepare = lambda device: setattr(device, "on_open", wish_and_fail)
+    bench.configure("a")
+    await bench.seen.until(lambda: bench.seen.links.count(failed) == 2)
+    assert await pausing(1) == 2
+    bench.poller.read_soon("a")
+    await bench.seen.until(lambda: bench.seen.links.count(failed) == 3)
+    assert await pausing(2) == 3
 
 
 async def test_rediscovery_takes_the_inventory_anew(bench: Bench) -> None:

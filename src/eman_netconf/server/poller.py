@@ -154,6 +154,7 @@ class Poller:
     def read_soon(self, backend: str) -> None:
         """Poll now rather than at the next interval."""
         if link := self._links.get(backend):
+            link.hurried = True
             link.wake.set()
 
     def rediscover(self, backend: str) -> bool:
@@ -181,6 +182,7 @@ class Link:
         self.state = LinkState.CLOSED
         self.wake = asyncio.Event()
         self.reopen = False
+        self.hurried = False  # somebody wishes to read soon, since the last opening or reading began
         self.task: asyncio.Task[None] | None = None
         self._plugin = plugin
         self._context = context
@@ -262,7 +264,7 @@ class Link:
             await self.wake.wait()
 
     async def _open(self, backend: Backend) -> bool:
-        self.reopen = False
+        self.reopen = self.hurried = False
         try:
             inventory = await self._ask(backend.open())
         except Exception as error:  # noqa: BLE001 - a backend may be anybody's code; its faults are its own
@@ -301,6 +303,7 @@ class Link:
                     await watching
 
     async def _read(self, backend: Backend) -> bool:
+        self.hurried = False
         started = self._clock.now().mono
         try:
             result = await self._ask(backend.read())
@@ -324,16 +327,14 @@ class Link:
             while not self._commands.empty() and not self._stopping:
                 await self._command(backend, self._commands.get_nowait())
                 commanded = True
-            if commanded:
-                return  # read back what the commands did
+            if commanded or self.hurried:
+                return  # to read, after commands what they did
             self.wake.clear()
             try:
                 async with asyncio.timeout_at(due):
                     await self.wake.wait()
             except TimeoutError:
                 return
-            if self._commands.empty():
-                return  # asked to read soon
 
     def _watch(self, backend: Backend) -> asyncio.Task[None] | None:
         if not isinstance(backend, Watches):
@@ -362,7 +363,7 @@ class Link:
         """Back off; commands meanwhile are answered unavailable, a wish to read soon ends the pause."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds * (1 + self._context.random.random() / 4)
-        while not self._stopping and not self.reopen:
+        while not (self._stopping or self.reopen or self.hurried):
             self.wake.clear()
             self._refuse_waiting(self._error or "the device does not answer")
             await asyncio.sleep(0)  # what is answered may bring new commands, which are not to hold the loop
