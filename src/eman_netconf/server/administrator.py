@@ -9,6 +9,8 @@ from eman_netconf.server.users import can_be_checked, read_users
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.tree import Inner
 
+_AUTHENTICATION = ("system", "authentication")
+
 
 def credentials(user: str, *, password_hash: str | None = None, key: tuple[str, str] | None = None) -> bytes:
     """A <config> that gives a user a password or a key (algorithm, base64)."""
@@ -29,7 +31,7 @@ def credentials(user: str, *, password_hash: str | None = None, key: tuple[str, 
 
 def can_log_in(root: Inner, user: str) -> bool:
     """Whether the configuration lets this user in at all."""
-    authentication = root.at("system", "authentication")
+    authentication = root.at(*_AUTHENTICATION)
     known = read_users(authentication).get(user) if isinstance(authentication, Inner) else None
     if known is None:
         return False
@@ -46,7 +48,9 @@ class AdministratorStays:
 
     def prepare(self, change: Change, new: Inner) -> None:
         old = change.old
-        if isinstance(old, Inner) and can_log_in(old, self._user) and not can_log_in(new, self._user):
+        if not isinstance(old, Inner) or old.at(*_AUTHENTICATION) is new.at(*_AUTHENTICATION):
+            return
+        if can_log_in(old, self._user) and not can_log_in(new, self._user):
             raise RpcError(
                 ErrorTag.OPERATION_FAILED,
                 f"This would take the last credential of the administrator {self._user}; give another one first.",
