@@ -22,7 +22,7 @@ from eman_netconf.operations import (
 from eman_netconf.operations.ports import Handler, Request, Server
 from eman_netconf.yang.instance import MAX_ERRORS, Element, read_inner
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, Key, ListNode, Path, Step, path_text
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Opaque, Path, Step, path_text
 from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate_input
 
@@ -100,6 +100,9 @@ def _read_input(server: Server, element: Element, node: SchemaNode, root: Inner,
     """The input parameters, checked; they may refer to ``root``. ``path`` is that of the node an action is on."""
     schema = node.child("input")
     operation = node.kind is Kind.RPC
+    plain = _only_content(element, schema, server.schema) if operation else None
+    if plain is not None:
+        return plain
     errors: list[RpcError] = []
     errors.extend(_attribute(element, name) for name in islice(element.attrib, MAX_ERRORS))
     bare = _without_content(element, schema) if operation else element
@@ -134,6 +137,31 @@ def _attribute(element: Element, name: str) -> RpcError:
         f"{operation} takes no attribute {local}.",
         info=(ErrorInfo("bad-attribute", local), ErrorInfo("bad-element", operation)),
     )
+
+
+def _only_content(element: Element, node: SchemaNode, schema: Schema) -> Inner | None:
+    """The input where it is anyxml and anydata alone, each at most once, and no more is demanded; else None.
+
+    Such an input, a <get> with a filter for one, cannot be wrong, and needs no reading.
+    """
+    contents = schema.cache.get((_only_content, node))
+    if not isinstance(contents, dict):
+        demanding = node.musts or any(
+            child.mandatory or child.min_elements or child.whens or child.musts or child.kind is Kind.CONTAINER
+            for child in node.children.values()
+        )
+        demanding = demanding or any(choice.mandatory for choice in node.choices)
+        opaque = {child.tag: child for child in node.children.values() if child.kind in _OPAQUE and child.case is None}
+        contents = schema.cache[_only_content, node] = {} if demanding else opaque
+    if element.attrib or (element.text or "").strip():
+        return None
+    children: dict[SchemaNode, Data] = {}
+    for child in element:
+        known = contents.get(child.tag)
+        if known is None or known in children or (child.tail or "").strip():
+            return None
+        children[known] = Opaque(b"")
+    return Inner(node, children)
 
 
 def _without_content(element: Element, node: SchemaNode) -> Element:
