@@ -26,6 +26,7 @@ SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 YP = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 NCN = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
 PATIENCE = 60
@@ -236,6 +237,38 @@ def test_on_change_of_configuration(session: manager.Manager, other: manager.Man
     assert targets == ["/eman-entity:energy-management/entities/entity=ups-1/role"]
     entry = subscriber.tree.at("energy-management", "entities", "entity").entries["ups-1",]  # type: ignore[union-attr]
     assert entry.leaf("role") == "told on change"
+
+
+@pytest.mark.req("rfc8342-5.3", "rfc8641-3.7")
+def test_what_no_device_tells_of(session: manager.Manager, other: manager.Manager) -> None:
+    """What is configured and was never seen is not in operation: neither updates nor changes tell it, nor get-data."""
+    entity = "<entity><id/><role/></entity>"
+    everybody = subtree(f'<energy-management xmlns="{EMAN}"><entities>{entity}</entities></energy-management>')
+
+    def ids(told: etree._Element) -> set[str]:
+        return set(told.xpath(".//eman:entity/eman:id/text()", namespaces=NS))
+
+    edit(other, "<entity><id>spare-1</id></entity>")
+    try:
+        establish(session, store(ON_CHANGE, everybody))
+        listed = ids(heard(session, "push-update"))
+        edit(other, "<entity><id>spare-2</id></entity>")
+        edit(other, "<entity><id>spare-1</id><role>unseen</role></entity>")
+        edit(other, "<entity><id>pdu-b</id><role>seen</role></entity>")
+        targets: list[str] = []
+        while not any("pdu-b" in target for target in targets):
+            change = heard(session, "push-change-update")
+            targets += [target.text or "" for target in change.iter(f"{{{YP}}}target")]
+        establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>", everybody))
+        periodic = ids(heard(session, "push-update"))
+        selection = f'<xpath-filter xmlns:eman="{EMAN}">//eman:entity/eman:id</xpath-filter>'
+        read = ids(call(other, "get-data", f"<datastore>ds:operational</datastore>{selection}", NMDA))
+    finally:
+        removed = f'<entity xmlns:nc="{NS["nc"]}" nc:operation="remove">'
+        edit(other, f"{removed}<id>spare-1</id></entity>{removed}<id>spare-2</id></entity>")
+    assert "pdu-b" in listed
+    assert listed == periodic == read
+    assert not [id_ for id_ in listed | {*targets} if "spare" in id_]
 
 
 @pytest.mark.req("rfc8641-3.3")

@@ -9,6 +9,7 @@ from typing import Final
 
 from eman_netconf.datastore.commit import paced
 from eman_netconf.datastore.datastores import Commit, Datastores
+from eman_netconf.energy.origins import Origins
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import SessionInfo
@@ -57,6 +58,7 @@ class Subscriptions:
         self._receivers = receivers
         self._clock = clock
         self._events = event_schema(schema)
+        self._origins = Origins.of(schema)
         self._moved = asyncio.Event()
         self._replays: set[asyncio.Task[None]] = set()
         self.publisher = Publisher(schema, self, self, self._wanted, lambda: streams.last)
@@ -96,7 +98,9 @@ class Subscriptions:
     # --- the trees and the outlet of the publisher
 
     def tree(self, datastore: str, /) -> Inner:
-        return self._datastores.operational() if datastore == "operational" else self._datastores.running
+        if datastore == "operational":
+            return self._origins.in_use(self._datastores.operational())
+        return self._datastores.running
 
     def readable(self, session: SessionInfo, root: Inner, /) -> Inner:
         return self._judge.readable(session, root)
