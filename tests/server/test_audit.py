@@ -197,6 +197,25 @@ async def test_what_is_denied(tmp_path: Path, schema: Schema, told: Told) -> Non
     assert (denied["user"], denied["operation"]) == ("bob", "edit-config")
 
 
+async def test_a_killed_subscription(tmp_path: Path, schema: Schema, told: Told) -> None:
+    """Who ends a subscription is told, with its number and whose it was; one that is not there is not told."""
+    sn = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+    kill = f'<kill-subscription xmlns="{sn}"><id>%d</id></kill-subscription>'
+    async with serving(tmp_path / "state", schema) as server, server.peer() as admin:
+        await edited(admin, users(f"<user><name>bob</name><password>$0${PASSWORD}</password></user>"))
+        async with server.peer(user="bob") as bob:
+            reply = await bob.rpc(
+                f'<establish-subscription xmlns="{sn}"><stream>NETCONF</stream></establish-subscription>'
+            )
+            number = int(reply.element.findtext(f"{{{sn}}}id"))
+            assert (await admin.rpc(kill % number)).ok
+            assert not (await admin.rpc(kill % number)).ok
+            (line,) = told.events("kill-subscription")
+            who = admin.session_id, bob.session_id
+    assert (line["user"], line["session"], line["address"]) == ("admin", who[0], "127.0.0.1")
+    assert (line["subscription"], line["owner"], line["owner_session"]) == (number, "bob", who[1])
+
+
 async def test_a_large_change(tmp_path: Path, schema: Schema, told: Told) -> None:
     """Of a change without measure the line holds the beginning, and says that there is more."""
     many = "".join(f"<entity><id>e-{number}</id><name>{'x' * 50}</name></entity>" for number in range(2000))

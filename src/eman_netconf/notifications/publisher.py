@@ -141,9 +141,11 @@ class Publisher:
         """Raises Refused no-such-subscription, also for one of another session."""
         self._end(self.registry.find(number, session.id), Input.DELETE)
 
-    def kill(self, number: int, now: Now) -> None:
-        """End anybody's subscription. Raises Refused no-such-subscription."""
-        self._end(self.registry.find(number), Input.KILL, now, Reason.NO_SUCH_SUBSCRIPTION)
+    def kill(self, number: int, now: Now) -> Subscription:
+        """End anybody's subscription, which is given back. Raises Refused no-such-subscription."""
+        subscription = self.registry.find(number)
+        self._end(subscription, Input.KILL, now, Reason.NO_SUCH_SUBSCRIPTION)
+        return subscription
 
     def resync(self, session: SessionInfo, number: int, now: Now) -> None:
         """Send the whole again. Raises Refused, also for one that is not on change or suspended."""

@@ -94,6 +94,9 @@ class Subscriptions(Protocol):
     def begun(self, subscription: Subscription, /) -> None:
         """A subscription was established: what is due is sent after the reply."""
 
+    def killed(self, by: SessionInfo, subscription: Subscription, /) -> None:
+        """Somebody has ended a subscription, which may be another's."""
+
     def wake(self) -> None:
         """Something may be due earlier than before."""
 

@@ -97,9 +97,10 @@ async def kill(server: Server, request: Request) -> Reply:
     """RFC 8639 section 2.4.5, for those whom the rules of access allow it."""
     port = server.subscriptions
     try:
-        port.publisher.kill(int(request.input.leaf("id") or 0), port.now())
+        killed = port.publisher.kill(int(request.input.leaf("id") or 0), port.now())
     except Refused as refused:
         raise refused.error(None, SN_NS) from None
+    port.killed(request.session, killed)
     return Ok()
 
 

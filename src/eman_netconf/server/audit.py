@@ -114,6 +114,18 @@ def denied(session: SessionInfo, rpc: Rpc, refusal: RpcError | RpcErrors) -> Non
         )
 
 
+def killed(by: SessionInfo, subscription: int, owner: SessionInfo) -> None:
+    """Somebody has ended a subscription of ``owner``."""
+    _tell(
+        "kill-subscription",
+        f"{_who(by)}: killed subscription {subscription} of {_who(owner)}",
+        **_fields(by),
+        subscription=subscription,
+        owner=owner.user,
+        owner_session=owner.id,
+    )
+
+
 def audited(handlers: Mapping[tuple[str, str], ActionHandler], site: Site) -> Mapping[tuple[str, str], ActionHandler]:
     """The same actions, each of which is told when it is over."""
     return {name: _audited(name[1], handler, site) for name, handler in handlers.items()}
@@ -168,7 +180,9 @@ def energy(by: str, entity: str, event: str) -> None:
 def notified(notify: Notify) -> None:
     """Something happened that operators are told of."""
     name = notify.notification.schema.name
-    _tell("notification", f"{notify.entity or '-'}: {name}", entity=notify.entity, notification=name)
+    backend = notify.notification.leaf("backend") if not notify.entity else None
+    about = notify.entity or (f"backend {backend}" if backend else "-")
+    _tell("notification", f"{about}: {name}", entity=notify.entity, backend=backend, notification=name)
 
 
 # --- configuration

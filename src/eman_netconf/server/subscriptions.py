@@ -19,6 +19,7 @@ from eman_netconf.notifications.streams import Event, Streams
 from eman_netconf.notifications.subscriptions import State, Subscription
 from eman_netconf.operations.ports import Judge
 from eman_netconf.operations.subscriptions import NamedFilters, SubscriptionsShown, follow
+from eman_netconf.server import audit
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.energy import Energy
 from eman_netconf.server.events import Receivers
@@ -91,6 +92,9 @@ class Subscriptions:
             self._replays.add(task)
             task.add_done_callback(self._replays.discard)
         self.wake()
+
+    def killed(self, by: SessionInfo, subscription: Subscription, /) -> None:
+        audit.killed(by, subscription.id, subscription.session)
 
     def wake(self) -> None:
         self._moved.set()
