@@ -12,6 +12,7 @@ import pytest
 
 from eman_netconf.cli import parser
 from eman_netconf.server import config
+from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -32,6 +33,11 @@ def blocks(text: str, language: str = "") -> list[str]:
     """What stands in the fenced blocks of a language."""
     found = re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     return [block for its_language, block in found if its_language == language]
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    """What is required and what shows it, and the state machines, are as the code has them (python -m tools.docs)."""
+    assert docs.outdated() == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
