@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -51,7 +52,7 @@ async def test_the_demo_prints_a_snippet_that_runs_as_pasted(demo: Process) -> N
     assert re.fullmatch(r"ready 127\.0\.0\.1:\d+ user=admin password-file=(.*)\n", line)
     assert line.endswith(f"password-file={password_file(demo)}\n")
     assert password_file(demo).stat().st_mode & 0o777 == 0o600
-    done = pasted(await demo.printed("eman-netconf show"))
+    done = pasted(await demo.printed(f"{shlex.quote(sys.executable)} -m eman_netconf show"))
     assert done.returncode == 0, done.stderr
     assert "<id>srv-01</id>" in done.stdout
     assert re.search(r"^feed-[ab] ", done.stdout, re.MULTILINE)

@@ -72,6 +72,24 @@ async def test_one_entity_alone(site: Serving, tmp_path: Path, capsys: pytest.Ca
     assert captured.out == ""
 
 
+async def test_who_gives_nothing_is_told_what_to_give(site: Serving, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without password and key the refusal says how to give one."""
+    assert await asyncio.to_thread(run, ["show", "--port", str(site.port)]) == 1
+    assert capsys.readouterr().err.endswith("refused the login of admin; give --password-file or --key\n")
+
+
+async def test_a_server_without_entities_says_so(
+    tmp_path: Path, schema: Schema, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty site is one line that says what to do about it, and an empty list for programs."""
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    async with serving(tmp_path / "state", schema) as server:
+        assert await show(server, tmp_path) == 1
+        assert "no entity that admin may read; add backends" in capsys.readouterr().err
+        assert await show(server, tmp_path, "--output", "json") == 0
+        assert json.loads(capsys.readouterr().out) == []
+
+
 async def test_keys_on_both_sides(
     site: Serving, tmp_path: Path, schema: Schema, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,9 +113,9 @@ async def test_what_is_wrong_is_one_line(site: Serving, tmp_path: Path, capsys: 
     for words, password, said in (
         ((), "wrong", "refused the login of admin"),
         (("--user", "nobody"), "password", "refused the login of nobody"),
+        (("--key", tmp_path / "key"), "", "refused the login of admin\n"),
         ((), "none", "none: No such file"),
         ((), "binary", "binary: is not UTF-8 text"),
-        (("--key", tmp_path / "key"), "", "refused the login of admin"),
         (("--key", tmp_path / "none"), "", "none: No such file"),
         (("--key", tmp_path / "locked"), "", "is no private key without passphrase"),
         (("--key", tmp_path / "binary"), "", "is no private key without passphrase"),

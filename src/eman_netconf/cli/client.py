@@ -49,7 +49,8 @@ class Client:
             async with asyncio.timeout(DEADLINE):
                 event = await self._open()
         except asyncssh.PermissionDenied:
-            raise CommandError(f"{where} refused the login of {self._address.user}") from None
+            hint = "" if self._address.password or self._address.key else "; give --password-file or --key"
+            raise CommandError(f"{where} refused the login of {self._address.user}{hint}") from None
         except asyncssh.HostKeyNotVerifiable:
             raise CommandError(f"{where} showed another host key than the one expected") from None
         except (OSError, asyncssh.Error, TimeoutError) as error:

@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -80,11 +81,15 @@ def _run_demo(options: argparse.Namespace) -> int:
         address, port = addresses[0]
         file = str(password_file.absolute())
         print(f"ready {address}:{port} user={DEMO_ADMIN} password-file={password_file}")
-        print(
-            _SNIPPET.format(address=address, port=port, user=DEMO_ADMIN, python=repr(file), shell=shlex.quote(file)),
-            end="",
-            flush=True,
+        snippet = _SNIPPET.format(
+            interpreter=shlex.quote(sys.executable),
+            address=address,
+            port=port,
+            user=DEMO_ADMIN,
+            literal=repr(file),
+            shell=shlex.quote(file),
         )
+        print(snippet, end="", flush=True)
 
     return _serve(make, None, tell)
 
@@ -210,16 +215,16 @@ async def _reload(daemon: Daemon, path: Path | None) -> None:
 
 
 _SNIPPET = """
-# try it from another terminal (pip install ncclient):
-python3 - <<'END'
+# try it from another terminal (with ncclient: {interpreter} -m pip install ncclient):
+{interpreter} - <<'END'
 from pathlib import Path
 from ncclient import manager
-password = Path({python}).read_text().strip()
+password = Path({literal}).read_text().strip()
 with manager.connect(host="{address}", port={port}, username="{user}", password=password,
                      hostkey_verify=False, allow_agent=False, look_for_keys=False) as m:
     print(m.get(("subtree", '<energy-management xmlns="urn:eman:yang:eman-entity">'
                  '<entities><entity><id>srv-01</id></entity></entities></energy-management>')))
 END
 # or:
-eman-netconf show --port {port} --password-file {shell}
+{interpreter} -m eman_netconf show --port {port} --password-file {shell}
 """

@@ -48,6 +48,8 @@ def main(options: argparse.Namespace) -> int:
         options.host, options.port, options.user, _password(options.password_file), options.key, options.host_key
     )
     lines = {line.id: line for line in asyncio.run(_fetch(address))}
+    if not lines and options.output == "text":
+        raise CommandError(f"there is no entity that {options.user} may read; add backends, or rules of access")
     if options.entity is not None and options.entity not in lines:
         raise CommandError(f"there is no entity {options.entity}; without a name, show prints them all")
     if options.output == "json":

@@ -236,7 +236,7 @@ def _check_exists(path: Path, operational: Inner) -> None:
         elif data is None and node.kind is Kind.CONTAINER and not node.presence:
             data = Inner(node)
         if not isinstance(data, Inner):
-            shown = ", ".join(key or ())
+            shown = ", ".join(filter(None, key or ()))
             raise RpcError(
                 ErrorTag.DATA_MISSING,
                 f"There is no {node.name}{f' {shown}' if shown else ''} to act on.",

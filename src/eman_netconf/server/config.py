@@ -135,6 +135,8 @@ def load(path: Path) -> Bootstrap:
     """Read and check a bootstrap file. Raises ConfigError naming the file and what to change."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: No such file; eman-netconf init makes one, --config names another") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
