@@ -193,6 +193,26 @@ def test_openssl_over_tls(site: Site, version: str) -> None:
         assert ("admin", "127.0.0.1") in sessions_over(site, "netconf-tls")
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_requests_from_a_file_over_tls(site: Site, version: str) -> None:
+    """A client that sends its requests at once gets all replies, if it keeps its side open until close-session."""
+    certificate, key = site.admin
+    hello = f'<hello xmlns="{NS["nc"]}"><capabilities><capability>{BASE_1_0}</capability></capabilities></hello>'
+    operations = ["<get/>"] * 3 + ["<close-session/>"]
+    requests = [
+        f'<rpc xmlns="{NS["nc"]}" message-id="{number}">{operation}</rpc>'
+        for number, operation in enumerate(operations, 1)
+    ]
+    file = site.folder / "requests"
+    file.write_text("".join(f"{message}]]>]]>" for message in (hello, *requests)))
+    command = [*s_client(site), version, "-cert", certificate, "-key", key]
+    with file.open("rb") as given:
+        done = subprocess.run(command, stdin=given, capture_output=True, timeout=PATIENCE, check=True)
+    replies = [etree.fromstring(message) for message in done.stdout.split(b"]]>]]>")[1:] if message.strip()]
+    assert [reply.get("message-id") for reply in replies] == ["1", "2", "3", "4"]
+    assert not [reply for reply in replies if reply.find("nc:rpc-error", NS) is not None]
+
+
 def s_client(site: Site) -> list[str | Path]:
     openssl = program("openssl", "openssl")
     address = f"127.0.0.1:{site.tls_port}"

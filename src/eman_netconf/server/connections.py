@@ -272,7 +272,8 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if self._session is not None:
             self._session.ended()
-        return self._transport.get_extra_info("sslcontext") is None  # replies still go out, which TLS has no way for
+        # Replies still go out, but not over TLS: asyncio answers a close_notify with its own before any task runs.
+        return self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._over()
