@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,6 +18,10 @@ async def refused(call: Callable[[], Awaitable[object]]) -> RpcError:
     with pytest.raises(RpcError) as caught:
         await call()
     return caught.value
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 async def test_files(tmp_path: Path) -> None:
@@ -58,6 +63,26 @@ async def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("a", "b", "a"):
         await files.write(name, b"x")
     assert (await refused(lambda: files.write("c", b"x"))).tag == ErrorTag.RESOURCE_DENIED
+
+
+async def test_the_folder_leaves_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files together have so many bytes; one that is written again counts once."""
+    monkeypatch.setattr(backups, "LARGEST", 2)
+    files = Backups(tmp_path, 100)
+    for name in ("a", "b", "a"):
+        await files.write(name, b"x" * 100)
+    assert (await refused(lambda: files.write("c", b"x"))).tag == ErrorTag.RESOURCE_DENIED
+    await files.delete("b")
+    await files.write("c", b"x")
+
+
+async def test_many_write_one_file_at_once(tmp_path: Path) -> None:
+    """Whoever writes beside others is told the truth, and one of the contents is there as a whole."""
+    files = Backups(tmp_path, 100_000)
+    contents = [bytes([number]) * 100_000 for number in range(20)]
+    await asyncio.gather(*(files.write("a", content) for content in contents))
+    assert await files.read("a") in contents
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("url", ["file:a.xml", "file:/a.xml", "file:///a.xml", "FILE:a.xml", " file:%61.xml "])

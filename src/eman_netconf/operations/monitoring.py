@@ -160,8 +160,9 @@ class Monitoring:
         listed = ListNode(self._session, _Sessions(self._session, self.sessions.live()))
         if listed.entries:
             children[sessions] = Inner(sessions, {self._session: listed})
-        for name, inner in (("datastores", self._datastores()), ("statistics", self._statistics())):
-            children[self._node.child(name)] = inner
+        stores = self._node.child("datastores")
+        children[stores] = Late(stores, lambda: self._datastores().children)  # locks can have many nodes
+        children[self._node.child("statistics")] = self._statistics()
         return children
 
     def _datastores(self) -> Inner:

@@ -11,27 +11,31 @@ from pathlib import Path
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.server.files import write_private
 
-#: Files the folder may hold.
+#: Files the folder may hold, and how many of the largest there is room for: the disk has other purposes.
 MAX_FILES = 1_000
+LARGEST = 10
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class Backups:
-    """As ``operations.ports.Files``. ``size`` is the most bytes a file may have."""
+    """As ``operations.ports.Files``. ``size`` is the most bytes a file may have; one is written at a time."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._folder = folder
         self._size = size
+        self._writing = asyncio.Lock()
 
     async def read(self, name: str) -> bytes:
         return await asyncio.to_thread(self._read, name)
 
     async def write(self, name: str, content: bytes) -> None:
-        await asyncio.to_thread(self._write, name, content)
+        async with self._writing:
+            await asyncio.to_thread(self._write, name, content)
 
     async def delete(self, name: str) -> None:
-        await asyncio.to_thread(self._delete, name)
+        async with self._writing:
+            await asyncio.to_thread(self._delete, name)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -47,14 +51,21 @@ class Backups:
         return content
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self._folder / name
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not path.exists() and sum(1 for _ in self._folder.iterdir()) >= MAX_FILES:
+            others = [path.lstat() for path in self._folder.iterdir() if path.name != name]
+            if len(others) >= MAX_FILES:
                 raise RpcError(
                     ErrorTag.RESOURCE_DENIED, f"There are {MAX_FILES} files already; delete some with delete-config."
                 )
-            write_private(path, content)
+            taken = sum(other.st_size for other in others if stat.S_ISREG(other.st_mode))
+            if taken + len(content) > LARGEST * self._size:
+                raise RpcError(
+                    ErrorTag.RESOURCE_DENIED,
+                    f"All files together would have more than {LARGEST * self._size} bytes; delete some with "
+                    "delete-config.",
+                )
+            write_private(self._folder / name, content)
         except OSError as error:
             raise self._refusal(name, error) from None
 
