@@ -222,7 +222,9 @@ class PowerStates:
         self._received_known = self._provided_known = False
         self._own: dict[str, dict[str, Inner]] = {}  # configured rows by set and state
         self._equivalents: dict[str, tuple[str, ...]] = {}
-        self.arrange()
+        # as ``arrange`` leaves it when nothing is known
+        self._shown: tuple[str, ...] = (IEEE1621,)
+        self._supported: dict[str, tuple[str, ...]] = {IEEE1621: ()}
 
     # what there is
 
@@ -253,7 +255,7 @@ class PowerStates:
         names = dict.fromkeys((*self.native, *(name for name in self.trackers if name not in self._own)))
         names.update(dict.fromkeys((IEEE1621, *self._own)))
         self._shown = tuple(names)
-        self._supported: dict[str, tuple[str, ...]] = {}
+        self._supported = {}
         for name in self._shown:
             self._supported[name] = self._states_of(name)
         for name, tracker in self.trackers.items():

@@ -152,6 +152,8 @@ class Graph:
 
     def claim(self, witness: Hashable, claim: Claim | None) -> set[str]:
         """Take what ``witness`` now says in place of what it said; the entities about which something changed."""
+        if witness not in self._claims and (claim is None or not (claim.wires or claim.relations)):
+            return set()
         old = self._claims.get(witness, Claim())
         new = _once(claim) if claim is not None else Claim()
         if old == new:

@@ -481,6 +481,8 @@ class Site:
             for battery_info in told.batteries:
                 infos.setdefault(fit_name(battery_info.name, 64), battery_info)
         configs = self._configs(entity, self.nodes.batteries.battery)
+        if not (infos or configs or entity.batteries):
+            return
         names = dict.fromkeys((*infos, *(key[0] for key in configs)))
         for name in dict.fromkeys((*entity.batteries, *names)):
             if not name:
