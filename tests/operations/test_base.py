@@ -182,7 +182,9 @@ async def test_lock(site: Bench) -> None:
     assert (await owner.rpc(lock("lock"))).ok
     denied = error(await other.rpc(lock("lock")))
     assert (denied.tag, named(denied)["session-id"]) == (ErrorTag.LOCK_DENIED, str(owner.session_id))
-    assert error(await owner.rpc(lock("lock"))).tag == ErrorTag.LOCK_DENIED
+    again = error(await owner.rpc(lock("lock")))
+    assert (again.tag, named(again)["session-id"]) == (ErrorTag.LOCK_DENIED, str(owner.session_id))
+    assert "by this session already" in again.message
     assert error(await other.rpc(edit(items("a")))).tag == ErrorTag.IN_USE
     assert error(await other.rpc(COPY.format("<config/>"))).tag == ErrorTag.IN_USE
     assert error(await other.rpc(lock("unlock"))).tag == ErrorTag.OPERATION_FAILED

@@ -197,6 +197,17 @@ async def test_what_is_denied(tmp_path: Path, schema: Schema, told: Told) -> Non
     assert (denied["user"], denied["operation"]) == ("bob", "edit-config")
 
 
+async def test_a_backend_that_is_lost(tmp_path: Path, schema: Schema, told: Told) -> None:
+    """What is told of a backend names it, in the line for people and in its fields."""
+    with silent_device() as port:
+        async with serving(tmp_path / "state", schema) as server, server.peer() as peer:
+            await edited(peer, backends(snmp("d", port, timeout=0.2)))
+            await link_until(peer, "d", state="backing-off")
+    (line,) = told.events("notification")
+    assert (line["backend"], line["notification"]) == ("d", "backend-unreachable")
+    assert line["message"] == "backend d: backend-unreachable"
+
+
 async def test_a_killed_subscription(tmp_path: Path, schema: Schema, told: Told) -> None:
     """Who ends a subscription is told, with its number and whose it was; one that is not there is not told."""
     sn = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"

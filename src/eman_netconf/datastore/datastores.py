@@ -221,10 +221,10 @@ class Datastores:
         held = self.locks.get(datastore)
         waiting = self.confirmed
         if held is not None:
-            whose = "this session" if held.session == session else f"session {held.session}"
-            raise _lock_denied(
-                f"{datastore} is locked by {whose}; wait until it is unlocked or that session ends.", held.session
-            )
+            what = f"session {held.session}; wait until it is unlocked or that session ends"
+            if held.session == session:
+                what = "this session already; unlock it first, or go on"
+            raise _lock_denied(f"{datastore} is locked by {what}.", held.session)
         if datastore is Datastore.CANDIDATE and self.modified():
             assert self.draft is not None
             raise _lock_denied(

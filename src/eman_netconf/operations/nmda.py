@@ -48,7 +48,7 @@ async def get_data(server: Server, request: Request) -> Reply:
         origin=_origin_filter(server.schema, request.input),
     )
     if name != OPERATIONAL:
-        root = server.datastores.tree(conventional(server, name))
+        root = server.datastores.tree(conventional(server, name, OPERATIONAL))
         asked = Asked(selection, mode_of(request), sieve=sieve)
     else:
         origins = Origins.of(server.schema)

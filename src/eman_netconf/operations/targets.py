@@ -25,12 +25,15 @@ def by_url(request: Request, parameter: str) -> str | None:
     return said.leaf("url") if isinstance(said, Inner) and "url" in said.schema.by_name else None
 
 
-def conventional(server: Server, name: str) -> Datastore:
-    """The datastore of configuration that ``ietf-datastores:name`` is. Raises RpcError invalid-value for any other."""
+def conventional(server: Server, name: str, *others: str) -> Datastore:
+    """The datastore of configuration that ``ietf-datastores:name`` is. Raises RpcError invalid-value for any other.
+
+    ``others`` are those that could be named as well, and would not have come here.
+    """
     for datastore in server.datastores.offered:
         if name == f"{_PREFIX}{datastore}":
             return datastore
-    offered = ", ".join(server.datastores.offered)
+    offered = ", ".join((*server.datastores.offered, *(other.removeprefix(_PREFIX) for other in others)))
     raise RpcError(
         ErrorTag.INVALID_VALUE,
         f"{name.removeprefix(_PREFIX)} is no datastore for this; take one of {offered}.",
