@@ -25,6 +25,7 @@ from tests.server.running import entity, serving
 from tests.server.test_sessions import turns
 
 BASE_NOTES = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
+SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 SUBSCRIBE = f'<create-subscription xmlns="{NOTIFICATION_NS}"/>'
 SINCE_EVER = (
     f'<create-subscription xmlns="{NOTIFICATION_NS}"><startTime>2000-01-01T00:00:00Z</startTime></create-subscription>'
@@ -129,6 +130,30 @@ async def test_others_are_answered_during_a_replay(site: Bench) -> None:
     assert site.server.streams.last == 20_000
     receivers = site.server.receivers
     assert next(iter(receivers._subscribed.values())).receiver.replays
+
+
+COSTLY = "//*" + "[//*" * 12 + "]" * 12
+
+
+@pytest.mark.parametrize(
+    ("operation", "namespace", "parameters"),
+    [
+        ("create-subscription", NOTIFICATION_NS, f'<filter type="xpath" select="{COSTLY}"/>'),
+        ("establish-subscription", SN, f"<stream>NETCONF</stream><stream-xpath-filter>{COSTLY}</stream-xpath-filter>"),
+    ],
+)
+async def test_a_filter_that_takes_too_long(
+    site: Bench, caplog: pytest.LogCaptureFixture, operation: str, namespace: str, parameters: str
+) -> None:
+    """Events whose filter takes too many steps are left out for this receiver alone, and the log says so once."""
+    costly, good = await site.peer("admin"), await site.peer()
+    assert (await costly.rpc(f'<{operation} xmlns="{namespace}">{parameters}</{operation}>')).ok
+    assert (await good.rpc(SUBSCRIBE)).ok
+    happen(site, 3)
+    assert [await next_number(good) for _ in range(3)] == [1, 2, 3]
+    assert (await costly.rpc("<get><filter/></get>")).ok
+    (said,) = [record.getMessage() for record in caplog.records if "XPath filter" in record.getMessage()]
+    assert f"admin in session {costly.session_id} is not sent netconf-session-start" in said
 
 
 async def test_a_receiver_that_fails_alone(

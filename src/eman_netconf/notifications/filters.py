@@ -10,11 +10,11 @@ from typing import Final
 
 from eman_netconf.datastore.select import EVERYTHING, Selection, prune
 from eman_netconf.yang import xpath
-from eman_netconf.yang.events import event_schema
+from eman_netconf.yang.events import event_schema, notification_of
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 
-__all__ = ["FILTER_BYTES", "event_schema", "passes"]  # filters compile with the second
+__all__ = ["FILTER_BYTES", "Undecided", "event_schema", "passes"]  # filters compile with the second
 
 #: Bytes of the largest filter of a subscription: as long as that lives, it is kept, and tried on each event.
 FILTER_BYTES: Final = 65_536
@@ -23,10 +23,14 @@ FILTER_BYTES: Final = 65_536
 BUDGET: Final = 3_000
 
 
+class Undecided(Exception):
+    """Whether a filter lets an event through cannot be told; the text says who misses what, after "somebody"."""
+
+
 def passes(selection: Selection, events: Schema, notification: Inner) -> bool:
     """Whether the filter selects anything of the notification; ``events`` is what ``event_schema`` made.
 
-    An expression that fails, or takes more than ``BUDGET`` steps, selects nothing: nobody is there to be told.
+    Raises Undecided for an expression that fails, or takes more than ``BUDGET`` steps.
     """
     if selection is EVERYTHING:
         return True
@@ -35,5 +39,12 @@ def passes(selection: Selection, events: Schema, notification: Inner) -> bool:
         return bool(prune(selection, tree).children)
     try:
         return bool(selection.expression.evaluate(xpath.Ref.root(tree), budget=xpath.Budget(BUDGET)))
-    except (xpath.BudgetExceeded, xpath.XPathFault):
-        return False
+    except xpath.BudgetExceeded:
+        raise _undecided(notification, f"takes more than {BUDGET} steps") from None
+    except xpath.XPathFault as fault:
+        raise _undecided(notification, f"fails: {fault.message}") from None
+
+
+def _undecided(notification: Inner, what: str) -> Undecided:
+    event = notification_of(notification).schema.name
+    return Undecided(f"is not sent {event}, on which the XPath filter {what}; this is said once")

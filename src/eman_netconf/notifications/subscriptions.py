@@ -215,6 +215,7 @@ class Subscription:
     excluded: int = 0  # events that its filter or access control kept back
     patches: int = 0
     altered: bool = False  # its named filter is another one since it was suspended
+    undecided: bool = False  # the log has that its filter could not be told for an event
     whole: bool = False  # its next update is to be a whole one
     since: float = 0.0  # suspended since then
     due: float | None = None  # when something is to be sent or tried next

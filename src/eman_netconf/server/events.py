@@ -17,7 +17,7 @@ from eman_netconf.energy.effects import Notify
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.notifications.base import BaseNotifications, Confirming
-from eman_netconf.notifications.filters import event_schema, passes
+from eman_netconf.notifications.filters import Undecided, event_schema, passes
 from eman_netconf.notifications.receiver import Receiver, State
 from eman_netconf.notifications.streams import Event, Streams
 from eman_netconf.operations.notifications import StreamsShown
@@ -83,11 +83,19 @@ class Receivers:
                 type=ErrorType.PROTOCOL,
             )
 
+        said = False
+
         def wanted(event: Event) -> bool:
+            nonlocal said
             notification = event.notification
-            return passes(selection, self._events, notification) and self._judge.notification(
-                session, notification_of(notification).schema, notification
-            )
+            try:
+                through = passes(selection, self._events, notification)
+            except Undecided as undecided:
+                if not said:
+                    said = True
+                    log.warning("create-subscription: %s in session %d %s", session.user, session.id, undecided)
+                return False
+            return through and self._judge.notification(session, notification_of(notification).schema, notification)
 
         receiver = Receiver(wanted, last=self._streams.last, start=start, stop=stop)
         subscriber = self._subscribed[session.id] = _Subscriber(live, receiver)

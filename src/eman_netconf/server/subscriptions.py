@@ -13,7 +13,7 @@ from eman_netconf.energy.origins import Origins
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import SessionInfo
-from eman_netconf.notifications.filters import event_schema, passes
+from eman_netconf.notifications.filters import Undecided, event_schema, passes
 from eman_netconf.notifications.publisher import Publisher
 from eman_netconf.notifications.streams import Event, Streams
 from eman_netconf.notifications.subscriptions import State, Subscription
@@ -160,6 +160,12 @@ class Subscriptions:
             return passes(subscription.terms.selection, self._events, notification) and self._judge.notification(
                 subscription.session, notification_of(notification).schema, notification
             )
+        except Undecided as undecided:
+            if not subscription.undecided:
+                subscription.undecided = True
+                who = subscription.session
+                log.warning("subscription %d: %s in session %d %s", subscription.id, who.user, who.id, undecided)
+            return False
         except Exception:
             log.exception("subscription %d: whether it gets an event could not be told", subscription.id)
             return False
