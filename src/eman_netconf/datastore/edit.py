@@ -30,7 +30,8 @@ CLEAR = "$0$"
 _GOING = frozenset((Operation.DELETE, Operation.REMOVE))
 _MANY = frozenset((Kind.LIST, Kind.LEAF_LIST))
 # every element passes these; to look up the member of an enumeration costs ten times as much
-_LEAF, _CREATE, _NONE = Kind.LEAF, Operation.CREATE, Operation.NONE
+_LEAF, _LEAF_LIST, _LIST, _CONTAINER = Kind.LEAF, Kind.LEAF_LIST, Kind.LIST, Kind.CONTAINER
+_CREATE, _REPLACE, _NONE = Operation.CREATE, Operation.REPLACE, Operation.NONE
 
 
 class Transform(Protocol):
@@ -156,14 +157,14 @@ class _Editor(Faults):
             return None
         if operation in _GOING:
             return None
-        if operation is Operation.CREATE and old is not None:
+        if operation is _CREATE and old is not None:
             self.exists(path)
             return old
-        lasting = node.presence or node.kind is Kind.LIST
-        if operation is Operation.NONE and old is None and lasting:
+        lasting = node.presence or node.kind is _LIST
+        if operation is _NONE and old is None and lasting:
             self.missing(path)
             return None
-        replaced = operation is Operation.REPLACE
+        replaced = operation is _REPLACE
         start = {} if old is None or replaced else dict(old.children)
         if keys is not None:
             start.update(keys)
@@ -222,11 +223,11 @@ class _Editor(Faults):
                 self.to_default(level, child, node, said.operation, path)
             elif kind is _LEAF:
                 self.leaf(level, child, node, said.operation, path)
-            elif kind is Kind.CONTAINER:
+            elif kind is _CONTAINER:
                 yield from self.inner_child(level, child, node, said.operation, path)
-            elif kind is Kind.LEAF_LIST:
+            elif kind is _LEAF_LIST:
                 self.item(level, child, node, said, path)
-            elif kind is Kind.LIST:
+            elif kind is _LIST:
                 self.entry(level, child, node, said, path)
                 entries += 1
                 if entries % PAUSE == 0 or self.laboured:
@@ -303,17 +304,17 @@ class _Editor(Faults):
         if value is None:
             return
         here = (*path, Step(node))
-        if operation in _GOING or operation is Operation.NONE:
+        if operation in _GOING or operation is _NONE:
             self.fault(ErrorTag.INVALID_VALUE, f"{node.name} cannot be a default and have operation {operation}.", here)
         elif value not in node.defaults and value != node.default:
             self.fault(ErrorTag.INVALID_VALUE, f"{value} is marked as the default of {node.name}, but it is not.", here)
-        elif node.kind is Kind.LEAF_LIST:
+        elif node.kind is _LEAF_LIST:
             values = self.values(level, node)
-            if operation is Operation.CREATE and value in values:
+            if operation is _CREATE and value in values:
                 self.exists((*path, Step(node, (value,))))
             values.pop(value, None)
         elif (old := level.children.get(node)) is not None:
-            if operation is Operation.CREATE:
+            if operation is _CREATE:
                 self.exists(here)
             else:
                 self.put(level, node, old, None)
@@ -337,9 +338,9 @@ class _Editor(Faults):
                 self.missing((*path, Step(node)))
             elif old is not None:
                 self.put(level, node, old, None)
-        elif operation is Operation.CREATE and old is not None:
+        elif operation is _CREATE and old is not None:
             self.exists((*path, Step(node)))
-        elif operation is Operation.NONE:
+        elif operation is _NONE:
             if old is None:
                 self.missing((*path, Step(node)))
         else:
@@ -451,10 +452,10 @@ class _Editor(Faults):
             self.twice(node, (*path, step))
             return
         level.seen.add(step)
-        if operation is Operation.CREATE and value in values:
+        if operation is _CREATE and value in values:
             self.exists((*path, step))
             return
-        if operation is Operation.NONE:
+        if operation is _NONE:
             if value not in values:
                 self.missing((*path, step))
             return

@@ -128,7 +128,7 @@ def _addressable(path: Path) -> Path:
     """The path as far as an instance-identifier goes: no leaf-list as a whole, no key with both kinds of quotes."""
     for length, (schema, key) in enumerate(path):
         whole = schema.kind is Kind.LEAF_LIST or (schema.kind is Kind.LIST and not key)
-        if whole or any("'" in value and '"' in value for value in key or ()):
+        if whole or (key and any("'" in value and '"' in value for value in key)):
             return path[:length]
     return path
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import hashlib
 import logging
 import time
 import uuid
@@ -391,7 +392,16 @@ def _uuids(state: Path) -> Callable[[str], str]:
         write_private(file, f"{space}\n".encode())
     except ValueError:
         raise StateUnusable(f"{file} holds no UUID; restore it, or remove it and all entities get new UUIDs") from None
-    return lambda name: str(uuid.uuid5(space, name))
+    return partial(_uuid5, space.bytes)
+
+
+def _uuid5(space: bytes, name: str) -> str:
+    """As uuid.uuid5 (RFC 9562 section 5.5), in a third of its time: entities come by the thousand."""
+    octets = bytearray(hashlib.sha1(space + name.encode(), usedforsecurity=False).digest()[:16])
+    octets[6] = octets[6] & 0x0F | 0x50  # the version
+    octets[8] = octets[8] & 0x3F | 0x80  # the variant
+    digits = octets.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
