@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path as File
+
 import pytest
 
 from eman_netconf.errors import YANG_NS, ErrorTag, ErrorType
 from eman_netconf.messages.rpc import SessionInfo
+from eman_netconf.operations.dispatch import HANDLERS
 from eman_netconf.operations.ports import Server
+from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner, Path, make_inner, path_text
-from tests.operations.bench import NAMESPACES, Bench, body, edit, error
+from tests.operations.bench import NAMESPACES, Bench, bench, body, edit, error
 
 TIDY = "<shelf xmlns='urn:toy'><control><tidy><speed>{}</speed></tidy></control></shelf>"
 SWEEP = "<shelf xmlns='urn:toy'><item><id>{}</id><sweep/></item></shelf>"
@@ -170,3 +174,21 @@ BAD_FILTERS = {
 async def test_bad_filter(site: Bench, asked: str, tag: ErrorTag) -> None:
     """A filter that cannot be used is an error and no answer."""
     assert error(await (await site.peer()).rpc(f"<get {NAMESPACES}>{asked}</get>")).tag == tag
+
+
+NEEDS_NOTHING = frozenset(("cancel-commit", "close-session", "commit", "create-subscription", "discard-changes", "get"))
+
+
+async def test_an_empty_request_is_refused_where_something_is_needed(tmp_path: File, schema: Schema) -> None:
+    """No operation guesses what it was not told: a request without parameters lacks those that are mandatory."""
+    async with bench(tmp_path, schema) as server:
+        peer = await server.peer()
+        refused = set()
+        for namespace, name in HANDLERS:
+            if name not in NEEDS_NOTHING:
+                reply = await peer.rpc(f'<{name} xmlns="{namespace}"/>')
+                refused.update((name, each.tag) for each in reply.errors)
+        unsupported = ("delete-config", ErrorTag.OPERATION_NOT_SUPPORTED)  # without :startup and :url
+        assert {tag for _, tag in refused - {unsupported}} == {ErrorTag.MISSING_ELEMENT}
+        assert {name for name, _ in refused} == {name for _, name in HANDLERS} - NEEDS_NOTHING
+        assert server.datastores.generation == 0

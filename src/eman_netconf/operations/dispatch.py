@@ -153,7 +153,7 @@ def _only_content(element: Element, node: SchemaNode, schema: Schema) -> Inner |
         demanding = demanding or any(choice.mandatory for choice in node.choices)
         opaque = {child.tag: child for child in node.children.values() if child.kind in _OPAQUE and child.case is None}
         contents = schema.cache[_only_content, node] = {} if demanding else opaque
-    if element.attrib or (element.text or "").strip():
+    if not contents or element.attrib or (element.text or "").strip():
         return None
     children: dict[SchemaNode, Data] = {}
     for child in element:
