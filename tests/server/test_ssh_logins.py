@@ -15,6 +15,7 @@ from eman_netconf.server.ssh import Authorities, load_authorities
 from tests.peer import connect, open_peer, ssh_peer
 from tests.server.conftest import PASSWORD, Served
 from tests.server.test_sessions import op
+from tests.server.test_ssh import until
 
 
 class Typist(asyncssh.SSHClient):
@@ -87,32 +88,50 @@ async def test_certificate(
     assert f"{user} from 127.0.0.1: logged in over netconf-ssh by certificate" in caplog.messages
 
 
+UNNAMED = "its certificate does not name the user"
+UNFIT = "its certificate has expired, is not valid yet, or is for another address or a host"
+
+
 @pytest.mark.parametrize(
-    "said",
+    ("said", "reason"),
     [
-        {"principals": ["other"]},
-        {"principals": []},
-        {"valid_before": "20200101"},
-        {"valid_after": "20990101"},
-        {"source_address": ["192.0.2.0/24"]},
+        ({"principals": ["other"]}, UNNAMED),
+        ({"principals": []}, UNNAMED),
+        ({"valid_before": "20200101"}, UNFIT),
+        ({"valid_after": "20990101"}, UNFIT),
+        ({"source_address": ["192.0.2.0/24"]}, UNFIT),
     ],
     ids=["another user", "no user", "expired", "not yet", "another address"],
 )
 async def test_certificates_that_do_not_fit(
-    trusting: Served, authority: asyncssh.SSHKey, key: asyncssh.SSHKey, said: dict[str, Any]
+    trusting: Served,
+    authority: asyncssh.SSHKey,
+    key: asyncssh.SSHKey,
+    said: dict[str, Any],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A certificate for others, for nobody, for another time or another place lets nobody in."""
+    """A certificate for others, for nobody, for another time or another place lets nobody in, and that is told."""
+    caplog.set_level(logging.INFO, "eman_netconf.audit")
     with pytest.raises(asyncssh.PermissionDenied):
         await connect(trusting.port, user="dora", **shown(authority, key, **said))
+    await until(lambda: not trusting.ssh.connections)
+    assert refusals(caplog) == [f"'dora' from 127.0.0.1: refused over netconf-ssh, {reason}"]
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was told of certificates; those who show one show its key as well."""
+    return [message for message in caplog.messages if "refused over" in message and "its certificate" in message]
 
 
 async def test_certificates_of_others(trusting: Served, key: asyncssh.SSHKey, caplog: pytest.LogCaptureFixture) -> None:
-    """A certificate of an authority that is not configured, or of a host, is refused and told."""
+    """A certificate of an authority that is not configured is refused and told."""
     caplog.set_level(logging.INFO, "eman_netconf.audit")
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     with pytest.raises(asyncssh.PermissionDenied):
         await connect(trusting.port, user="dora", **shown(stranger, key))
-    assert "'dora' from 127.0.0.1: refused over netconf-ssh, its certificate is none of the user's" in caplog.messages
+    reason = "its certificate is of an authority that is not believed"
+    assert refusals(caplog) == [f"'dora' from 127.0.0.1: refused over netconf-ssh, {reason}"]
 
 
 async def test_a_host_certificate(trusting: Served, authority: asyncssh.SSHKey, key: asyncssh.SSHKey) -> None:
@@ -143,8 +162,9 @@ def test_the_file_of_authorities(tmp_path: Path, authority: asyncssh.SSHKey) -> 
     other = asyncssh.generate_private_key("ssh-ed25519")
     file.write_bytes(authority.export_public_key() + b"\n" + other.export_public_key())
     believed = load_authorities(file)
-    assert believed.validate(other.convert_to_public(), "", "", ["dora"], ca=True) == {}
-    assert believed.validate(other.convert_to_public(), "", "", ["dora"], ca=False) is None
+    for each in (authority, other):
+        assert not believed.fault(each.convert_to_public(), ["dora"], "dora")
+    assert believed.fault(asyncssh.generate_private_key("ssh-ed25519").convert_to_public(), ["dora"], "dora")
     for content in ("", "no key\n"):
         file.write_text(content)
         with pytest.raises(ConfigError, match="holds no public keys"):

@@ -78,12 +78,32 @@ def load_host_key(path: Path) -> asyncssh.SSHKey:
         raise HostKeyError(f"{path}: is no private key without passphrase ({error})") from None
 
 
-class Authorities(asyncssh.SSHAuthorizedKeys):
-    """The keys of those who may certify users. A certificate has to name the user among its principals."""
+class Authorities:
+    """The keys of those who may certify users."""
 
     def __init__(self, keys: Iterable[asyncssh.SSHKey] = ()) -> None:
-        super().__init__()
         self._blobs = frozenset(key.public_data for key in keys)
+
+    def fault(self, signer: asyncssh.SSHKey, principals: Sequence[str], user: str) -> str:
+        """What speaks against a certificate that names ``principals``; "": nothing of what is known here."""
+        if signer.public_data not in self._blobs:
+            return "is of an authority that is not believed"
+        return "" if user in principals else "does not name the user"
+
+
+class _Certificates(asyncssh.SSHAuthorizedKeys):
+    """What one client shows of certificates, as asyncssh asks about it.
+
+    asyncssh tells who has signed a certificate and whom it names. When that is believed, it looks by itself whether
+    the certificate is a user's, in force and for the client's address, and tells nobody what it found.
+    """
+
+    def __init__(self, authorities: Authorities, user: str) -> None:
+        super().__init__()
+        self.fault = ""  # of the last one
+        self.believed = False  # one was, as far as asyncssh tells
+        self._authorities = authorities
+        self._user = user
 
     def validate(
         self,
@@ -93,8 +113,11 @@ class Authorities(asyncssh.SSHAuthorizedKeys):
         cert_principals: Sequence[str] | None = None,
         ca: bool = False,
     ) -> dict[str, Any] | None:
-        """As asyncssh asks it; it compares the principals itself, but takes a certificate without any for everybody."""
-        return {} if ca and cert_principals and key.public_data in self._blobs else None
+        if not ca:
+            return None
+        self.fault = self._authorities.fault(key, cert_principals or (), self._user)
+        self.believed = self.believed or not self.fault
+        return None if self.fault else {}
 
 
 def load_authorities(path: Path | None) -> Authorities:
@@ -219,16 +242,21 @@ class _Connection(asyncssh.SSHServer):
 
     def __init__(self, server: SshServer) -> None:
         self.served = False  # there was a session
+        self.source_host = "unknown"
         self._server = server
         self._failures = 0
         self._username: str | None = None  # who it says it is
         self._shown: str | None = None  # what was believed last
+        self._certificates: _Certificates | None = None  # once there is a name
         self._channels: set[_Channel] = set()
         self._deadline: asyncio.TimerHandle | None = None
         self._connection: asyncssh.SSHServerConnection
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        peer = conn.get_extra_info("peername")
+        if peer:
+            self.source_host = str(peer[0])
         # The SSH window alone does not bound what waits in the socket's buffer: a client may announce gigabytes.
         conn.pause_writing = self._pause  # type: ignore[method-assign]  # what asyncio calls at the high-water mark
         conn.resume_writing = self._resume  # type: ignore[method-assign]  # and at the low one
@@ -238,7 +266,10 @@ class _Connection(asyncssh.SSHServer):
         self._arm_deadline(self._server.limits().login_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._shown is None and not self._failures:
+        if self._shown is None and self._certificates is not None and self._certificates.believed:
+            reason = "its certificate has expired, is not valid yet, or is for another address or a host"
+            audit.refused(self._username, self.source_host, "netconf-ssh", reason)
+        elif self._shown is None and not self._failures:
             audit.refused(self._username, self.source_host, "netconf-ssh", "it went without logging in")
         for channel in list(self._channels):
             channel.connection_lost(exc)  # one that was being opened is not told by asyncssh
@@ -258,7 +289,8 @@ class _Connection(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         self._username = username
-        self._connection.set_authorized_keys(self._server.authorities)
+        self._certificates = _Certificates(self._server.authorities, username)
+        self._connection.set_authorized_keys(self._certificates)
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -271,18 +303,19 @@ class _Connection(asyncssh.SSHServer):
         return self._judge(self._server.users.permits_key(username, key.public_data), username, "public key")
 
     def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return self._judge(False, username, "certificate")  # those that are believed are known to asyncssh
+        assert self._certificates is not None, "whose certificate it is was asked before"
+        return self._judge(False, username, "certificate", self._certificates.fault)  # it was not believed there
 
     async def validate_password(self, username: str, password: str) -> bool:
         return self._judge(await self._server.users.permits_password(username, password), username, "password")
 
-    def _judge(self, permitted: bool, username: str, what: str) -> bool:
+    def _judge(self, permitted: bool, username: str, what: str, fault: str = "is none of the user's") -> bool:
         """Count what was refused; past the limit the connection ends."""
         if permitted:
             self._shown = what
             return True
         self._failures += 1
-        audit.refused(username, self.source_host, "netconf-ssh", f"its {what} is none of the user's")
+        audit.refused(username, self.source_host, "netconf-ssh", f"its {what} {fault}")
         if self._failures >= self._server.limits().login_attempts:
             audit.refused(username, self.source_host, "netconf-ssh", "too many failed logins")
             raise asyncssh.PermissionDenied("Too many failed logins.")
@@ -299,11 +332,6 @@ class _Connection(asyncssh.SSHServer):
     def patience(self) -> float:
         """Seconds a client may take from one step to the next until its session stands."""
         return self._server.limits().hello_seconds
-
-    @property
-    def source_host(self) -> str:
-        peer = self._connection.get_extra_info("peername")
-        return str(peer[0]) if peer else "unknown"
 
     @property
     def _user(self) -> str:
