@@ -154,7 +154,7 @@ def test_a_denial_tells_nothing_of_what_is_hidden(plant: Schema) -> None:
     rules_ = [deny("*", path=f"{ROOM}[plant:floor='1']"), permit("*", path="/")]
     hidden = site(plant, room=[room(1), room(2), {"floor": 2, "number": 1}])
     assert denied(judge(plant, *rules_), hidden, tree(plant, {})) == [
-        ("User ann may not change something below site that this user cannot read", "/p:site")
+        ("User ann may not change or call something below site that this user cannot read", "/p:site")
     ]
 
 
@@ -168,7 +168,7 @@ def test_errors_are_veiled_where_nothing_may_be_known(plant: Schema) -> None:
     entries = [path_text((Step(site_), Step(room_, (floor, "1")))) for floor in ("1", "2")]
     exists = [RpcError(ErrorTag.DATA_EXISTS, "It exists.", path=path) for path in entries]
     hidden = deny("read", path=f"{ROOM}[plant:floor='1']")
-    concealed = ("User ann may not change something below site that this user cannot read", "/p:site")
+    concealed = ("User ann may not change or call something below site that this user cannot read", "/p:site")
     whole = ("It exists.", str(entries[1]))
     by = judge(plant, hidden)
     assert told(by, exists[0], exists[0], exists[1]) == [concealed, whole]

@@ -252,4 +252,6 @@ def _denied(session: SessionInfo, found: Iterable[Denied], rights: Rights) -> It
 
 def _concealed(session: SessionInfo, shown: Path) -> RpcError:
     name = shown[-1].schema.name if shown else "the top"
-    return _refused(session, f"change something below {name} that this user cannot read", ErrorType.APPLICATION, shown)
+    return _refused(
+        session, f"change or call something below {name} that this user cannot read", ErrorType.APPLICATION, shown
+    )
