@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from eman_netconf.errors import ErrorTag
 from eman_netconf.yang.bounds import INTEGER_BOUNDS, Bounds, decimal_bounds
@@ -242,14 +243,13 @@ class EnumerationType(YangType):
     def __init__(self, enums: Mapping[str, int], typedefs: Sequence[str] = ()) -> None:
         super().__init__(typedefs)
         self.enums = dict(enums)
+        self._names = {name: name for name in enums}  # thousands of leafs share the few there are
 
     def parse(self, text: str, resolve: Resolve) -> str:
-        if text in self.enums:
-            return text
-        value = text.strip(_WHITE)
-        if value not in self.enums:
+        name = self._names.get(text) or self._names.get(text.strip(_WHITE))
+        if name is None:
             raise self.fault(f"must be {_one_of(self.enums)}", text)
-        return value
+        return name
 
 
 class BitsType(YangType):
@@ -317,7 +317,7 @@ class IdentityrefType(YangType):
         value = f"{module.name}:{name}" if module else name
         if value not in self.values:
             raise self.fault(f"must be {self._expected()}", value)
-        return value
+        return intern(value)  # thousands of leafs share the few there are
 
     def parse_canonical(self, text: str) -> str:
         if text not in self.values:
