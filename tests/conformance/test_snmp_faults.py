@@ -92,9 +92,11 @@ def aside() -> Iterator[Aside]:
 
 
 @contextmanager
-def backend(session: manager.Manager, name: str, port: int, secret: str, timeout: float = 3.0) -> Iterator[None]:
+def backend(
+    session: manager.Manager, name: str, port: int, secret: str, timeout: float = 3.0, interval: float = INTERVAL
+) -> Iterator[None]:
     """A device among the others, from when it was read first until nothing of it is left."""
-    configure_backends(session, device(name, port, community(secret), interval=INTERVAL, timeout=timeout))
+    configure_backends(session, device(name, port, community(secret), interval=interval, timeout=timeout))
     try:
         first_read(session, name)
         yield
@@ -262,6 +264,36 @@ def test_a_command_to_a_stopped_device_is_sent_once(client: manager.Manager, asi
     finally:
         agent.process.kill()
         agent.process.wait(60)
+
+
+def test_others_are_read_while_one_owes_an_answer(site: Site, client: manager.Manager, aside: Aside) -> None:
+    """In the time in which one silent device is asked once and given up, another is read pass after pass."""
+    relay = aside.relay(site.simulator.port)
+
+    def polls(name: str) -> int:
+        return int(link(client, name)["polls"])
+
+    def read_within_one_pass() -> bool:
+        """Whether the other was read so often while one pass of the silent device, its opening if need be, lasted.
+
+        That it is asked between two looks at its finished passes, which are the same, says that one has begun.
+        """
+        ended, asked = polls("silent"), relay.questions
+        until(lambda: relay.questions > asked, "the silent device is asked")
+        if polls("silent") != ended:
+            return False
+        begun = polls("quick")
+        until(lambda: polls("quick") >= begun + PASSES, "the other is read on")
+        return polls("silent") == ended
+
+    with (
+        backend(client, "silent", relay.port, COMMUNITIES["old"], timeout=5.0),
+        backend(client, "quick", site.simulator.port, COMMUNITIES["pdu"], interval=0.1),
+    ):
+        relay.silent = True
+        until(read_within_one_pass, "the other is read while the silent device is waited for")
+        relay.silent = False
+        back(client, "silent")
 
 
 def test_a_device_whose_answers_come_too_late(site: Site, client: manager.Manager, aside: Aside) -> None:

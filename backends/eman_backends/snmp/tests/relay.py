@@ -20,6 +20,7 @@ class Relay:
     lying: bool = False
     forgetful: bool = False  # passes questions on, but no answers
     delay: float = 0.0  # seconds every answer comes late
+    questions: int = 0
     orders: int = 0
     before_order: Callable[[], None] = lambda: None  # what happens before an order is passed on
     _front: Any = None
@@ -41,6 +42,7 @@ class Relay:
         self._back.abort()
 
     def _ask(self, question: bytes, asker: Any) -> None:
+        self.questions += 1
         if is_order(question):
             self.orders += 1
             self.before_order()
