@@ -10,12 +10,9 @@ import pytest
 from eman_netconf.datastore.commit import roll_back_due
 from eman_netconf.datastore.datastores import Datastore
 from eman_netconf.errors import ErrorTag
-from eman_netconf.yang import sources
-from eman_netconf.yang.compiler import compile_schema
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
-from tests.datastore.toy import MODELS
 from tests.operations.bench import NAMESPACES, START, Bench, bench, body, error, named
 from tests.peer import Peer
 
@@ -483,18 +480,6 @@ async def test_a_restart_rolls_back(tmp_path: Path, toy: Schema) -> None:
 
 
 # --- startup
-
-
-@pytest.fixture(scope="session")
-def starting() -> Schema:
-    """The small schema with the feature startup."""
-    features = {**sources.FEATURES, "ietf-netconf": sources.FEATURES["ietf-netconf"] | {"startup"}}
-    return compile_schema(
-        ("toy", *sources.STANDARD),
-        [MODELS, sources.unlisted_models(), *sources.standard_models()],
-        features=features,
-        unlisted=sources.UNLISTED,
-    )
 
 
 @pytest.fixture

@@ -10,27 +10,12 @@ import pytest
 from eman_netconf import safexml
 from eman_netconf.errors import BASE_NS, ErrorTag
 from eman_netconf.server.backups import Backups
-from eman_netconf.yang import sources
-from eman_netconf.yang.compiler import compile_schema
 from eman_netconf.yang.schema import Schema
-from tests.datastore.toy import MODELS
 from tests.operations.bench import NAMESPACES, Bench, bench, body, error
 from tests.operations.test_transactions import OVER_LIMIT, commit, copy, edit, motto
 from tests.peer import Peer
 
 FILE = "<url>file:a.xml</url>"
-
-
-@pytest.fixture(scope="session")
-def filing() -> Schema:
-    """The small schema with the feature url."""
-    features = {**sources.FEATURES, "ietf-netconf": sources.FEATURES["ietf-netconf"] | {"url"}}
-    return compile_schema(
-        ("toy", *sources.STANDARD),
-        [MODELS, sources.unlisted_models(), *sources.standard_models()],
-        features=features,
-        unlisted=sources.UNLISTED,
-    )
 
 
 @pytest.fixture
