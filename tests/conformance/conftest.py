@@ -213,6 +213,25 @@ def own_demo(tmp_path: Path) -> Iterator[ServerProcess]:
         server.end(signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def file_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A demo site of a test file's own, to configure; it must stop in order."""
+    server = demo_process(tmp_path_factory.mktemp("demo") / "state").start()
+    try:
+        yield server
+        assert server.end() == 0, server.log.read_text()[-2000:]
+    finally:
+        server.end(signal.SIGKILL)
+
+
+@contextmanager
+def adding(server: ServerProcess, id_: str) -> Iterator[manager.Manager]:
+    """A session in which an entity is the test's own: it is gone afterwards."""
+    with server.connect() as session:
+        yield session
+        edit(session, f'<entity xmlns:nc="{NS["nc"]}" nc:operation="remove"><id>{id_}</id></entity>')
+
+
 @pytest.fixture(scope="session")
 def snmp_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server with SNMP equipment, for tests that put back what they change."""

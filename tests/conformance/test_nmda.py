@@ -9,7 +9,7 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit
+from tests.conformance.conftest import EMAN, NS, ServerProcess, adding, edit
 
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 ORIGIN = "urn:ietf:params:xml:ns:yang:ietf-origin"
@@ -20,20 +20,11 @@ XMLNS = " ".join(
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A site of this file's own."""
-    server = demo_process(tmp_path_factory.mktemp("nmda") / "state").start()
-    yield server
-    assert server.end() == 0
-
-
 @pytest.fixture
-def session(server: ServerProcess) -> Iterator[manager.Manager]:
-    """A session; the entity spare, which no device tells of, is gone afterwards."""
-    with server.connect() as session:
+def session(file_demo: ServerProcess) -> Iterator[manager.Manager]:
+    """A session in which the entity spare, which no device tells of, is the test's own."""
+    with adding(file_demo, "spare") as session:
         yield session
-        edit(session, f'<entity nc:operation="remove" xmlns:nc="{NS["nc"]}"><id>spare</id></entity>')
 
 
 def get_data(session: manager.Manager, datastore: str, *parameters: str) -> etree._Element:
@@ -196,7 +187,7 @@ def test_edit_data(session: manager.Manager) -> None:
 
 
 @pytest.mark.req("rfc8526-3.2")
-def test_locks(server: ServerProcess, session: manager.Manager) -> None:
+def test_locks(file_demo: ServerProcess, session: manager.Manager) -> None:
     """lock, unlock and validate name datastores by their identities; operational has no lock."""
 
     def ask(operation: str, parameter: str, name: str) -> None:
@@ -204,7 +195,7 @@ def test_locks(server: ServerProcess, session: manager.Manager) -> None:
         session.dispatch(etree.fromstring(f'<{operation} xmlns="{NS["nc"]}" {XMLNS}>{named}</{operation}>'))
 
     ask("lock", "target", "running")
-    with server.connect() as other, pytest.raises(RPCError) as refused:
+    with file_demo.connect() as other, pytest.raises(RPCError) as refused:
         edit(other, "<entity><id>spare</id></entity>")
     assert refused.value.tag == "in-use"
     ask("validate", "source", "running")

@@ -9,7 +9,7 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit
+from tests.conformance.conftest import EMAN, NS, ServerProcess, adding, edit
 
 WD = "urn:ietf:params:xml:ns:netconf:default:1.0"
 CAPABILITY = "urn:ietf:params:netconf:capability:with-defaults:1.0"
@@ -19,20 +19,11 @@ BACKENDS = f'<energy-management xmlns="{EMAN}"><backends xmlns="{NS["embe"]}"/><
 Leaf = tuple[str | None, bool] | None  # text, and whether it is marked as a default; None: not there
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A site of this file's own."""
-    server = demo_process(tmp_path_factory.mktemp("defaults") / "state").start()
-    yield server
-    assert server.end() == 0
-
-
 @pytest.fixture
-def session(server: ServerProcess) -> Iterator[manager.Manager]:
+def session(file_demo: ServerProcess) -> Iterator[manager.Manager]:
     """A session in which the entity box is the test's own."""
-    with server.connect() as session:
+    with adding(file_demo, "box") as session:
         yield session
-        edit(session, f'<entity xmlns:nc="{NS["nc"]}" nc:operation="remove"><id>box</id></entity>')
 
 
 def configure(session: manager.Manager, inside: str) -> None:
