@@ -153,13 +153,20 @@ class _Validator:
         yield from self._limited(self._changed(change))
 
     def _changed(self, change: Change) -> Steps:
-        self._visit(change, self.root)
-        for task in self.tasks:
+        for task in self._planned(change):
             yield from task()
         for rule in self.rules.always:
             self._plan_job(rule, self.root, None)
         for rule, hinge, values in self.jobs.values():
             yield from self._apply(rule, hinge, values)
+
+    def _planned(self, change: Change) -> list[Callable[[], Steps]]:
+        """The checks at what changed itself. They refer to this: kept here, all of a tree would wait for a collection
+        of garbage.
+        """
+        self._visit(change, self.root)
+        tasks, self.tasks = self.tasks, []
+        return tasks
 
     def _limited(self, steps: Steps) -> Steps:
         """Each error once, and no more than can be read."""
@@ -426,7 +433,7 @@ class _Validator:
 
     def pruned(self, change: Change, before: Inner) -> Inner:
         """The tree without nodes that stood in ``before`` already and whose when became false by ``change``."""
-        self._visit(change, self.root)
+        self._planned(change)
         root = self.root.data
         assert isinstance(root, Inner)
         for rule, hinge, _ in self.jobs.values():
