@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -117,8 +118,9 @@ async def test_login_timeout(server: Served) -> None:
     await until(lambda: not server.ssh.connections)
 
 
-async def test_more_connections_than_sessions(server: Served, keys: Keys) -> None:
-    """Connections beyond the number of sessions are cut at once, before anything is computed for them."""
+async def test_more_connections_than_sessions(server: Served, keys: Keys, caplog: pytest.LogCaptureFixture) -> None:
+    """Connections beyond the number of sessions are cut at once, before anything is computed for them, and told why."""
+    caplog.set_level(logging.INFO, "eman_netconf.audit")
     server.limit(sessions=1)
     async with ssh_peer(server.port, client_keys=[keys["ed25519"]]) as peer:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -126,6 +128,7 @@ async def test_more_connections_than_sessions(server: Served, keys: Keys) -> Non
             assert len(await reader.read()) < 100
         writer.close()
         assert (await peer.rpc(op("echo"))).ok
+        await until(lambda: "no connection is free of the 1 that max-sessions allows" in caplog.text)
 
 
 async def test_session_limit(server: Served, keys: Keys) -> None:

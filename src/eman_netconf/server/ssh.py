@@ -245,6 +245,7 @@ class _Connection(asyncssh.SSHServer):
         self.source_host = "unknown"
         self._server = server
         self._failures = 0
+        self._left = "it went without logging in"  # why, where nothing else is known
         self._username: str | None = None  # who it says it is
         self._shown: str | None = None  # what was believed last
         self._certificates: _Certificates | None = None  # once there is a name
@@ -260,7 +261,9 @@ class _Connection(asyncssh.SSHServer):
         # The SSH window alone does not bound what waits in the socket's buffer: a client may announce gigabytes.
         conn.pause_writing = self._pause  # type: ignore[method-assign]  # what asyncio calls at the high-water mark
         conn.resume_writing = self._resume  # type: ignore[method-assign]  # and at the low one
-        if len(self._server.connections) >= self._server.limits().sessions:
+        most = self._server.limits().sessions
+        if len(self._server.connections) >= most:
+            self._left = f"no connection is free of the {most} that max-sessions allows"
             conn.abort()
         self._server.connections.add(self)
         self._arm_deadline(self._server.limits().login_seconds)
@@ -270,7 +273,7 @@ class _Connection(asyncssh.SSHServer):
             reason = "its certificate has expired, is not valid yet, or is for another address or a host"
             audit.refused(self._username, self.source_host, "netconf-ssh", reason)
         elif self._shown is None and not self._failures:
-            audit.refused(self._username, self.source_host, "netconf-ssh", "it went without logging in")
+            audit.refused(self._username, self.source_host, "netconf-ssh", self._left)
         for channel in list(self._channels):
             channel.connection_lost(exc)  # one that was being opened is not told by asyncssh
         self._cancel_deadline()
