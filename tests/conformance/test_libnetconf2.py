@@ -124,8 +124,8 @@ def test_actions_and_errors(site: SharedSite) -> None:
 
 @pytest.mark.req("rfc8639-2.4.2", "rfc8639-2.4.2.1", "rfc8640-6")
 def test_notifications(site: SharedSite, client: manager.Manager) -> None:
-    """A replayed event comes in its envelope and conforms to its schema. (For create-subscription the library wants
-    schemas that RFC 5277 does not have.)"""
+    """A replayed event comes in its envelope and conforms to its schema."""
+    # by establish-subscription: for create-subscription the library wants schemas that RFC 5277 does not have
     edit(client, f"<entity><id>srv-05</id><role>{uuid.uuid4().hex}</role></entity>")
     changed = '<netconf-config-change xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"/>'
     subscription = (
