@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from eman_netconf.errors import ErrorTag, RpcError
+from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
 from tests.operations.bench import NAMESPACES, bench, edit
@@ -25,6 +27,9 @@ READ = (
 REQUESTS = {
     "validate": f"<validate {NAMESPACES}><source><config>{ROLES}</config></source></validate>",
     "an edit": edit(ROLES),
+    "an edit that is refused": edit(
+        f'<system xmlns="urn:ietf:params:xml:ns:yang:ietf-system"><hostname>refused</hostname></system>{ROLES}'
+    ),
     "an edit with faults": edit(WRONG),
     "an edit of the candidate": edit(ROLES).replace("running", "candidate"),
     "an XPath": READ.format("<xpath-filter>//e:entity[e:role = 'r']</xpath-filter>"),
@@ -32,6 +37,17 @@ REQUESTS = {
     "defaults": READ.format("<with-defaults>report-all-tagged</with-defaults>"),
     "commit": f"<commit {NAMESPACES}/>",
 }
+
+
+class Reluctant:
+    """A participant that refuses what has a certain name."""
+
+    def prepare(self, change: Change, new: Inner) -> None:
+        if new.at("ietf-system:system", "hostname") == "refused":
+            raise RpcError(ErrorTag.OPERATION_FAILED, "Not this.")
+
+    def apply(self, change: Change, new: Inner) -> None:
+        pass
 
 
 @pytest.fixture
@@ -49,6 +65,7 @@ async def test_requests_leave_no_trees(tmp_path: Path, schema: Schema, request_:
     """What a request made goes with its reply, though no collection of garbage runs."""
     async with bench(tmp_path, schema) as server:
         peer = await server.peer()
+        server.datastores.participants.append(Reluctant())
         assert (await peer.rpc(edit(SITE.replace("{}", "")))).ok
         for _ in range(2):  # what is remembered for ever is made the first time
             await peer.rpc(request_)

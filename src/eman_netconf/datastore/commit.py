@@ -205,7 +205,7 @@ def examine(datastores: Datastores, old: Inner, edited: Edited, judge: Judgement
         except RpcErrors as refusal:
             errors.extend(refusal.errors)
         except RpcError as refusal:
-            errors.append(refusal)
+            errors.append(refusal.with_traceback(None))  # which leads back to here, and so to the tree
         yield
     if errors:
         raise RpcErrors(errors)

@@ -52,7 +52,8 @@ async def dispatch(server: Server, session: SessionInfo, rpc: Rpc) -> Reply:
     try:
         return await _perform(server, session, rpc.operation)
     except RpcError as error:
-        errors: Sequence[RpcError] = (error,)
+        # without what leads back to here, and to all that the request held: no cycle for the collection of garbage
+        errors: Sequence[RpcError] = (error.with_traceback(None),)
     except RpcErrors as several:
         errors = several.errors
     raise RpcErrors(server.judge.veiled(session, errors))

@@ -187,7 +187,7 @@ def _judge(server: Server, session: SessionInfo, plan: Plan) -> None:
         try:
             server.judge.action(session, action, other)
         except RpcError as denied:
-            errors.append(denied)
+            errors.append(denied.with_traceback(None))  # which leads back to here
         except RpcErrors as denied:
             errors.extend(denied.errors)
     if errors:
