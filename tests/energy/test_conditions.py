@@ -80,6 +80,28 @@ def test_a_backend_that_is_taken_out(bench: Bench) -> None:
     assert bench.domain.turned() == {"pdu"}
 
 
+def test_a_backend_that_cannot_be_used(bench: Bench) -> None:
+    """Settings with which nothing can be tried are wrong until they are others; what stops with an error is not."""
+
+    def now() -> str:
+        return judged(bench, "pdu", Kind.BACKEND_UNREACHABLE, sort=Sort.BACKEND)
+
+    bench.commit(**backend(enabled=True))
+    bench.link("pdu", LinkState.CLOSED, error="misconfigured: no such box")
+    assert now() == HOLDS
+    assert told(bench, "pdu", Sort.BACKEND) == [
+        (Severity.MAJOR, "The backend pdu cannot be used: misconfigured: no such box")
+    ]
+    bench.link("pdu", LinkState.CLOSED)
+    assert now() == HOLDS, "the server stops"
+    bench.link("pdu", LinkState.OPENING)
+    assert now() == UNSURE
+    bench.link("pdu", LinkState.UP)
+    assert now() == NOT
+    bench.link("pdu", LinkState.CLOSED, error="the last trouble there was")
+    assert now() == UNSURE
+
+
 def test_one_entity_of_many(bench: Bench) -> None:
     """An entity that is not told of for long is unreachable by itself; when its device is lost, nobody can tell."""
     bench.discover("gw", EntityInfo("a", id="a"), EntityInfo("b", id="b"))

@@ -27,7 +27,8 @@ TYPES: Final[Mapping[Kind, AlarmType]] = {
         resources=(_BACKEND,),
         severities=(Severity.MAJOR,),
         description="The device behind a backend does not answer. Look after its power and the network on the way to "
-        "it, then at its address and its secrets in the configuration of the backend.",
+        "it, then at its address and its secrets in the configuration of the backend. What the alarm quotes as "
+        "misconfigured has to be configured otherwise.",
         cleared="The device answers again, or is not asked any more",
     ),
     Kind.ENTITY_UNREACHABLE: AlarmType(

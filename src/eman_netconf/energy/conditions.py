@@ -16,7 +16,7 @@ from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.entities import Entity, Reachability
 from eman_netconf.energy.interfaces import Interface
-from eman_netconf.energy.links import LOST, Link
+from eman_netconf.energy.links import Link
 from eman_netconf.energy.relationships import Feed
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
@@ -159,9 +159,11 @@ class Conditions:
     # --- backends
 
     def _of_link(self, link: Link) -> Iterator[Condition]:
-        if link.lost and link.enabled and link.state in LOST:
+        if link.lost and link.enabled and link.down:
             why = f": {link.error}" if link.error else ""
             text = f"The device behind the backend {link.name} does not answer{why}"
+            if link.unusable:
+                text = f"The backend {link.name} cannot be used{why}"
             resource = _resource(self._site.link_nodes.backend, link.name)
             yield Condition(Kind.BACKEND_UNREACHABLE, "", resource, Severity.MAJOR, clipped(text))
 

@@ -18,7 +18,7 @@ from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
 from eman_netconf.energy.intake import Intake
-from eman_netconf.energy.links import LOST, Link
+from eman_netconf.energy.links import Link
 from eman_netconf.energy.planning import Plan
 from eman_netconf.energy.records import Archive
 from eman_netconf.energy.requests import RequestStatus
@@ -151,7 +151,7 @@ class Domain:
             self.intake.link_turned(link, now, out)
             if state is not LinkState.UP:
                 self.control.lost(backend)
-        if state in LOST and not link.lost:
+        if link.down and not link.lost:
             link.lost = True
             out.append(about("backend-unreachable", backend, now.wall, {**count, "error": error}))
         elif state is LinkState.UP and link.lost:

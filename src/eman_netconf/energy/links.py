@@ -59,6 +59,7 @@ class Link:
         "state",
         "tells",
         "timeout",
+        "unusable",
     )
 
     def __init__(self, nodes: LinkNodes, name: str) -> None:
@@ -75,6 +76,7 @@ class Link:
         self.timeout = 5.0
         self.enabled = True
         self.lost = False  # backend-unreachable was sent, backend-recovered not yet
+        self.unusable = False  # as it is configured, nothing can be tried
         self.points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
         self.tells: dict[str, str] = {}  # local name -> entity id
         self.missed: dict[str, float] = {}  # local names without readings, since when (monotonic)
@@ -93,11 +95,17 @@ class Link:
         """Seconds between two readings over which power and states are still taken to be known."""
         return max(_SHORTEST_GAP, 3 * self.poll_interval)
 
+    @property
+    def down(self) -> bool:
+        """Whether nothing comes over it: the device does not answer, or cannot be asked."""
+        return self.state in LOST or self.unusable
+
     def turn(self, state: LinkState, now: Now, error: str | None, duration: float | None) -> bool:
         """Take a step of the link; whether its state changed.
 
         ``duration`` comes with a pass that succeeded. A pass failed when the link is stale with an error, an
-        attempt to open it when it goes from opening to backing off.
+        attempt to open it when it goes from opening to backing off. A link that was closed and stays so with an error
+        cannot be used as it is configured.
         """
         failed = state is LinkState.STALE or (state is LinkState.BACKING_OFF and self.state is LinkState.OPENING)
         if duration is not None:
@@ -108,6 +116,8 @@ class Link:
             self.failures += 1
         if state is LinkState.UP:
             self.last_contact = now.wall
+        closed = state is LinkState.CLOSED is self.state
+        self.unusable = closed and (self.unusable or error is not None)
         self.error = error or self.error
         self.node = None
         if state is self.state and self.since is not None:
