@@ -427,13 +427,23 @@ async def test_persist(site: Bench) -> None:
     assert await held(third, "running") == "one"
 
 
+async def test_the_recovery_session_cancels_what_it_cannot_name(site: Bench) -> None:
+    """A commit that persists for ever under a lost word is cancelled by the administrator, and by no one else."""
+    await ok(await site.peer(), edit(motto("one")), commit(confirmed="", persist="lost", confirm_timeout="4294967295"))
+    other = await site.peer("somebody")
+    assert await refused(other, cancel()) in {ErrorTag.IN_USE, ErrorTag.ACCESS_DENIED, ErrorTag.INVALID_VALUE}
+    admin = await site.peer()
+    await ok(admin, cancel(), edit(motto("two"), "running"))
+    assert await held(admin, "running") == "two"
+
+
 async def test_cancel_persist(site: Bench) -> None:
     """A persistent one is cancelled with its token by any session, unless another one holds the lock."""
     peer, other = await site.peer(), await site.peer()
     await ok(peer, on("lock", "running"), edit(motto("one")), commit(confirmed="", persist="token"))
     assert await refused(other, cancel(persist_id="token")) == ErrorTag.IN_USE
     await ok(peer, on("unlock", "running"))
-    assert await refused(peer, cancel()) == ErrorTag.IN_USE
+    assert await refused(await site.peer("somebody"), cancel()) == ErrorTag.IN_USE
     await ok(other, cancel(persist_id="token"))
     assert await held(other, "running") == ""
 

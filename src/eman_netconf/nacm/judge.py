@@ -97,6 +97,10 @@ class Nacm:
 
     # --- judging
 
+    def recovers(self, session: SessionInfo) -> bool:
+        """Whether it is a recovery session."""
+        return session.user == self._recovery
+
     def operation(self, session: SessionInfo, node: SchemaNode) -> None:
         """Raises RpcError access-denied."""
         rights = self._rights_of(session)

@@ -117,6 +117,9 @@ class Judge(Protocol):
     def operation(self, session: SessionInfo, node: SchemaNode) -> None:
         """May this user call this rpc?"""
 
+    def recovers(self, session: SessionInfo) -> bool:
+        """Is this the recovery session, which no rule binds?"""
+
     def readable(self, session: SessionInfo, root: Inner) -> Inner:
         """What of a tree this user may read; what is left out is gone before any filter looks. Raises nothing."""
 

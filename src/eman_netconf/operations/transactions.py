@@ -176,8 +176,11 @@ async def commit(server: Server, request: Request) -> Reply:
 
 
 async def cancel_commit(server: Server, request: Request) -> Reply:
-    """Section 8.4.4.1."""
-    ask = Ask(request.session.id, persist_id=request.input.leaf("persist-id"), cancel=True)
+    """Section 8.4.4.1. The recovery session needs no persist-id: somebody has to end what nobody can name any more."""
+    said, waiting = request.input.leaf("persist-id"), server.datastores.confirmed
+    if said is None and waiting is not None and server.judge.recovers(request.session):
+        said = waiting.token
+    ask = Ask(request.session.id, persist_id=said, cancel=True)
     await transaction.cancel_commit(server.datastores, author_of(server, request.session), ask)
     return Ok()
 
