@@ -53,6 +53,18 @@ async def told_version(peer: Peer) -> str | None:
 # --- start
 
 
+async def test_the_log_has_a_line_for_start_and_stop(
+    tmp_path: Path, schema: Schema, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who reads the log alone sees when the server began, with which configuration, and when it was told to stop."""
+    caplog.set_level(logging.INFO, "eman_netconf.server.daemon")
+    async with serving(tmp_path / "state", schema) as server:
+        generation = server.daemon.datastores.generation
+    started, stopping = [line for line in caplog.messages if line.startswith(("eman-netconf ", "stopping"))]
+    assert started.endswith(f" started with configuration {generation}")
+    assert stopping.startswith("stopping; ")
+
+
 async def test_ready_means_that_everything_answers(process: Process) -> None:
     """The ready line names every listener, and at each of them a session can be opened and answers."""
     process.configure("127.0.0.1", "::1")

@@ -156,8 +156,10 @@ class Daemon:
             self._started_up.set()
             ready(self.listeners.addresses)
             systemd.notify("READY=1")
+            log.info("eman-netconf %s started with configuration %d", __version__, self.datastores.generation)
             await self._serve(tending)
             systemd.notify("STOPPING=1")
+            log.info("stopping; requests have %g s to end", self._limits.drain_seconds)
 
     async def _wire(self, recovered: Recovered, vault: Vault, events: Events) -> None:
         self.datastores = Datastores(
