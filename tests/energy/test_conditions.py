@@ -179,6 +179,27 @@ def test_no_power(bench: Bench, name: str, supply: str | None, verdict: str) -> 
     assert judged(bench, "ats", Kind.SUPPLY_LOST, name) == NOT
 
 
+@pytest.mark.parametrize("first", ["pdu", "srv"])
+def test_no_power_by_order(bench: Bench, first: str) -> None:
+    """An inlet whose outlet was switched off lost nothing, whichever is read first; one whose outlet is on did."""
+    bench.discover("pdu", EntityInfo(interfaces=(outlet("o1", ("srv", "a")),)))
+    bench.discover("srv", EntityInfo(interfaces=(inlet("a"),)))
+    bench.tell("pdu", Q.SUPPLY_STATE, "on", "", "o1")
+    dependent = bench.domain.conditions.dependent
+    dependent(["pdu", "srv"])
+    bench.wait(1)
+    for name in dict.fromkeys((first, "pdu", "srv")):
+        if name == "pdu":
+            bench.tell("pdu", Q.SUPPLY_STATE, "off", "", "o1")
+            assert "srv" in dependent(["pdu"])
+        else:
+            bench.tell("srv", Q.POWER_AVAILABLE, False, "", "a")
+    assert judged(bench, "srv", Kind.SUPPLY_LOST, "a") == NOT
+    bench.wait(1)
+    bench.tell("pdu", Q.SUPPLY_STATE, "on", "", "o1")
+    assert judged(bench, "srv", Kind.SUPPLY_LOST, "a") == HOLDS
+
+
 def test_a_vital_entity(bench: Bench) -> None:
     """It must have a way for power, however far up that is cut; who is fed is asked of all that lies below."""
     bench.commit({"id": "srv", "vital": True})
@@ -194,11 +215,11 @@ def test_a_vital_entity(bench: Bench) -> None:
     assert judged(bench, "lamp", Kind.SUPPLY_CUT) == NOT, "nobody said it matters"
     dependent = bench.domain.conditions.dependent
     assert dependent(["lamp"]) == set()
-    assert dependent(["top"]) == {"srv"}
+    assert dependent(["top"]) == {"pdu", "srv"}
     assert dependent(["top"]) == set(), "nothing changed"
     bench.wait(1)
     bench.tell("top", Q.SUPPLY_STATE, "on", "", "t")
-    assert dependent(["top"]) == {"srv"}
+    assert dependent(["top"]) == {"pdu", "srv"}
     bench.discover("top")
     assert dependent(["top", "pdu"]) == {"srv"}
 

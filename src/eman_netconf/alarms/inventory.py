@@ -55,8 +55,7 @@ TYPES: Final[Mapping[Kind, AlarmType]] = {
     Kind.SUPPLY_LOST: AlarmType(
         resources=(_INTERFACE,),
         severities=(Severity.MAJOR,),
-        description="A power interface has no power, though nobody switched it off there. Look after its feed and "
-        "its fuse.",
+        description="A power interface has no power, though nobody switched it off. Look after its feed and its fuse.",
         cleared="There is power again, or it was switched off",
     ),
     Kind.SUPPLY_CUT: AlarmType(

@@ -17,7 +17,7 @@ from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.entities import Entity, Reachability
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link
-from eman_netconf.energy.relationships import Feed
+from eman_netconf.energy.relationships import Feed, Role
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Direction, LinkState, RequestState, Supply
@@ -141,11 +141,15 @@ class Conditions:
                 return battery is not None and not battery.was_read
 
     def dependent(self, entities: Iterable[str]) -> set[str]:
-        """The vital entities whose supply may go over those of ``entities`` that pass power otherwise than before,
-        when they were asked about last; batteries stir at every reading, and much may hang on one.
+        """Those whose conditions are others by those of ``entities`` that pass power otherwise than they did when they
+        were asked about last: the loads on them, and the vital entities whose supply may go over them. Batteries stir
+        at every reading, and much may hang on one.
         """
         moved = [id_ for id_ in entities if self._moved(id_)]
-        return {id_ for id_ in self._site.graph.downstream(moved) if self._vital(id_)}
+        graph, known = self._site.graph, self._site.entities
+        interfaces = [interface for id_ in moved if id_ in known for interface in known[id_].interfaces.values()]
+        loads = {peer.entity for interface in interfaces for peer in graph.peers(interface.end, Role.LOAD)}
+        return loads.intersection(known) | {id_ for id_ in graph.downstream(moved) if self._vital(id_)}
 
     def _moved(self, id_: str) -> bool:
         entity = self._site.entities.get(id_)
@@ -195,9 +199,10 @@ class Conditions:
         if interface.supply is Supply.FAULT:
             text = f"The supply at {name} of {entity.id} is faulty"
             yield Condition(Kind.SUPPLY_FAULT, name, _resource(node, entity.id, name), Severity.MAJOR, text)
-        switched_off = interface.works_as is not Direction.INLET and interface.supply not in (None, Supply.ON)
-        if interface.available is False and not switched_off:
-            text = f"There is no power at {name} of {entity.id}, and nobody switched it off there"
+        inlet = interface.works_as is Direction.INLET
+        off = self._site.sources_pass(interface) is False if inlet else interface.supply not in (None, Supply.ON)
+        if interface.available is False and not off:
+            text = f"There is no power at {name} of {entity.id}, and nobody switched it off"
             yield Condition(Kind.SUPPLY_LOST, name, _resource(node, entity.id, name), Severity.MAJOR, text)
         if interface.holder.wishes:
             resource = _resource(node, entity.id, name)
