@@ -17,6 +17,7 @@ from eman_netconf.messages.rpc import NOTIFICATION_NS, rpc_bytes
 DELIVERIES = 100_000
 PROMISE = 50_000
 REPLAYED = 50_000
+_BURST = 10_000
 _END = b"</notification>"
 _SUBSCRIBE = f'<create-subscription xmlns="{NOTIFICATION_NS}">%s</create-subscription>'
 
@@ -60,8 +61,10 @@ async def _live(server: Server, sessions: int, events: int) -> tuple[list[float]
 
 async def _replay(server: Server, events: int) -> list[float]:
     rates = []
-    await server.tell(f"prepare {events}")
-    await server.tell("notify")
+    for _ in range(0, events, _BURST):
+        await server.tell(f"prepare {_BURST}")
+        await server.tell("notify")
+        await asyncio.sleep(1)  # the log takes so many at once before it gives up the oldest
     for _ in range(3):
         async with Client(server.address) as client:
             reader = _Reader(client)
