@@ -94,6 +94,23 @@ def test_journals_stay_for_the_history(disk: Disk) -> None:  # noqa: F811 - the 
     again.storage.close()
 
 
+def test_journals_that_cannot_be_moved_stay(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811 - the fixture
+    """A disk that refuses the folder of the history costs neither a checkpoint nor a start; it is tried again."""
+    (disk.directory / "history").write_bytes(b"")
+    for number in range(4):
+        disk.commit(item(number))
+        disk.checkpoint()
+    assert "cannot be moved" in caplog.text
+    again = disk.again().start()
+    assert again.root == disk.root
+    (disk.directory / "history").unlink()
+    again.commit(item(9))
+    again.checkpoint()
+    assert [read_entry(text).generation for text in read(disk.directory, 1, 5)] == [1, 2, 3, 4, 5]
+    assert list((disk.directory / "history").iterdir())
+    again.storage.close()
+
+
 def test_old_journals_go(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811 - the fixture
     """Past so many commits, or so many bytes, the oldest journals are deleted; what is gone is not undone."""
     monkeypatch.setattr(history, "COMMITS", 4)

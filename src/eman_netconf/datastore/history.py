@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ BYTES = 64_000_000
 #: Commits that are told of.
 TOLD = 100
 
+_log = logging.getLogger(__name__)
 _LIMITS = safexml.XmlLimits(size=1 << 40, tags=1 << 40, attributes=1 << 40)
 _CONFIG = f"{{{BASE_NS}}}config"
 _UNDO = f"{{{STORAGE_NS}}}undo"
@@ -72,11 +74,17 @@ def journals(directory: Path) -> list[tuple[int, Path]]:
 
 
 def keep(directory: Path, gone: Sequence[Path], generation: int) -> None:
-    """Move journals that recovery does not need to where the history is; drop those that are too old or too many."""
-    if gone:
-        (directory / "history").mkdir(mode=0o700, exist_ok=True)
+    """Move journals that recovery does not need to where the history is; drop those that are too old or too many.
+
+    What the disk does not let be moved stays where it is, and is tried again with the next checkpoint.
+    """
+    try:
+        if gone:
+            (directory / "history").mkdir(mode=0o700, exist_ok=True)
         for path in gone:
             path.replace(directory / "history" / path.name)
+    except OSError as error:
+        _log.warning("Old journals in %s cannot be moved to history/ (%s).", directory, error.strerror or error)
     size = 0
     starts = journals(directory)
     following = [start for start, _ in starts[1:]]

@@ -72,7 +72,7 @@ def compile_schema(
 
 
 class _NeededError(Exception):
-    """Leafrefs lead into modules that are not implemented yet."""
+    """Leafrefs lead into modules that were only imported: these have to be implemented too."""
 
     def __init__(self, modules: Iterable[str]) -> None:
         super().__init__()
