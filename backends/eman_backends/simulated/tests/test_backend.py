@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import random
@@ -184,8 +185,13 @@ async def test_the_last_to_leave_has_the_site_remembered(opened: Open, hands: Ha
     before = watts(await strip.read(), Quantity.ENERGY_RECEIVED)
     told = await strip.open()
     await strip.close()
-    with pytest.raises(KeyError):
-        site_of(tmp_path / "simulated")
+    async with asyncio.timeout(60):
+        while True:  # the thread that did the last work lets go of the site when it gets its turn
+            await asyncio.to_thread(gc.collect)
+            try:
+                site_of(tmp_path / "simulated")
+            except KeyError:
+                break
     again = await opened("pdu-a")
     assert watts(await again.read(), Quantity.ENERGY_RECEIVED) == before
     assert await again.open() == told
