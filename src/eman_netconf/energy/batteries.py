@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, stamp
+from eman_netconf.energy.taps import Taps
 from eman_netconf.energy.values import BatteryInfo, Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
@@ -118,6 +119,7 @@ class Battery:
         "last_full_cycle",
         "name",
         "node",
+        "taps",
     )
 
     def __init__(self, nodes: BatteryNodes, name: str) -> None:
@@ -128,6 +130,7 @@ class Battery:
         self.node: Inner | None = None
         self.charging_state: str | None = None
         self.last_full_cycle: float | None = None
+        self.taps: Taps | None = None  # who watches its values
         self.active: frozenset[Alarm] = frozenset()
         self._samples: dict[Quantity, tuple[float, Reading]] = {}
         self._device_alarms: frozenset[Alarm] = frozenset()

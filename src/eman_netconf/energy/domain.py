@@ -23,6 +23,7 @@ from eman_netconf.energy.planning import Plan
 from eman_netconf.energy.records import Archive
 from eman_netconf.energy.requests import RequestStatus
 from eman_netconf.energy.site import Site
+from eman_netconf.energy.taps import Follower, Observed, Settling
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Inventory, LinkState, Now, Outcome, Point, Reading, Wish
 from eman_netconf.errors import RpcErrors
@@ -47,6 +48,8 @@ class Domain:
         self.intake = Intake(self.site, self.control)
         self.groups = Groups(schema, self.site)
         self.conditions = Conditions(self.site, self.control.planner.vital)
+        self.settling = Settling(self.timers)
+        self.followers: list[Follower] = []
         self._archive = Archive(self.site, self.control, self.groups)
         self._turned: set[str] = set()
         self._order: tuple[int, Mapping[Key, Inner], Mapping[Key, Entity]] = (-1, {}, {})
@@ -86,7 +89,7 @@ class Domain:
             if entity is not None:
                 self.control.configure(entity, now, out, quiet=quiet)
                 out.append(Changed(id_, "entity"))
-        return out
+        return self._follow(now, out)
 
     def _recall(self, running: Inner, now: Now) -> None:
         """What devices told before they were last seen is known at once; it is news to nobody."""
@@ -121,7 +124,7 @@ class Domain:
         self._archive.told(backend, before, self.site.told_by(link))
         self.intake.link_turned(link, now, out)
         out.extend(Changed(id_, "entity") for id_ in link.tells.values())
-        return out
+        return self._follow(now, out)
 
     def ingest(
         self, backend: str, readings: Iterable[Reading], now: Now, missing: Mapping[Point, str] | None = None
@@ -136,7 +139,7 @@ class Domain:
         self.intake.take(link, readings, now, out)
         if missing or link.missed:
             self.intake.missing(link, missing or {}, {reading.point.entity for reading in readings}, now, out)
-        return out
+        return self._follow(now, out)
 
     def link(
         self, backend: str, state: LinkState, now: Now, error: str | None = None, duration: float | None = None
@@ -159,7 +162,7 @@ class Domain:
             out.append(about("backend-recovered", backend, now.wall, count))
         if state is LinkState.UP and duration is not None:
             self.control.found(backend, now, out)
-        return out
+        return self._follow(now, out)
 
     def forget(self, backend: str, now: Now) -> list[Effect]:
         """The backend was taken out of configuration; what only it told of is gone."""
@@ -169,7 +172,7 @@ class Domain:
             self._archive.told(backend, self.site.told_by(link), {})
         self.site.forget_backend(backend, now, out)
         self._turned.add(backend)
-        return out
+        return self._follow(now, out)
 
     # --- wishes
 
@@ -181,13 +184,14 @@ class Domain:
         """Carry out a plan made just now: the numbers of its requests (of a group: of its members with a plan)."""
         out: list[Effect] = []
         plans = [member.plan for member in plan.members if member.plan is not None] if plan.members else [plan]
-        return [self.control.start(item, now, out) for item in plans if item.target is not None], out
+        numbers = [self.control.start(item, now, out) for item in plans if item.target is not None]
+        return numbers, self._follow(now, out)
 
     def outcome(self, command_id: int, outcome: Outcome, now: Now, reason: str | None = None) -> list[Effect]:
         """How a command that was sent ended; one already answered changes nothing."""
         out: list[Effect] = []
         self.control.jobs.outcome(command_id, outcome, now, reason, out)
-        return out
+        return self._follow(now, out)
 
     def request(self, request_id: int) -> RequestStatus | None:
         """How a request stands; None when it is not known (any more)."""
@@ -201,6 +205,34 @@ class Domain:
         """Do what is due."""
         out: list[Effect] = []
         self.timers.run(now, out)
+        return self._follow(now, out)
+
+    # --- who follows
+
+    def follow(self, follower: Follower) -> None:
+        """Tell ``follower`` of all that is observed from now on; to be called before ``configure``."""
+        self.followers.append(follower)
+
+    def _follow(self, now: Now, out: list[Effect]) -> list[Effect]:
+        """Tell the followers what came, changed and went, and see to the sums that are watched."""
+        site, groups = self.site, self.groups
+        while site.renamed:
+            before, after = site.renamed.pop(0)
+            for follower in self.followers:
+                follower.renamed(before, after, now, out)
+        while site.refreshed or groups.configured:
+            known: dict[str, Observed | None] = {**site.refreshed, **groups.configured}
+            site.refreshed.clear()
+            groups.configured.clear()
+            for key, observed in known.items():
+                for follower in self.followers:
+                    if observed is None:
+                        follower.leave(key, now, out)
+                    else:
+                        follower.bind(observed, now, out)
+                if observed is not None:
+                    self.settling.lay(observed)
+        self.settling.later(now)
         return out
 
     # --- what is served

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eman_netconf.energy.samples import Recorded
 from eman_netconf.energy.values import Answer, Command
 from eman_netconf.yang.tree import Inner
 
@@ -56,4 +57,11 @@ class Audit:
     event: str  # one sentence
 
 
-Effect = Send | Poll | Notify | Changed | Answered | Audit
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Keep this for later: samples of series, energy that is known late, a series that began or ended."""
+
+    what: Recorded
+
+
+Effect = Send | Poll | Notify | Changed | Answered | Audit | Record

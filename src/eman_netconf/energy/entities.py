@@ -18,6 +18,7 @@ from eman_netconf.energy.quantities import ReadingNodes
 from eman_netconf.energy.relationships import Graph, Relation
 from eman_netconf.energy.requests import Holder
 from eman_netconf.energy.state_sets import StateSets
+from eman_netconf.energy.taps import Extra, Selector, Tap
 from eman_netconf.energy.values import EntityInfo, LinkState, Point
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
@@ -145,6 +146,7 @@ class Entity:
         "_relations_node",
         "batteries",
         "config",
+        "extras",
         "going_off",
         "groups",
         "id",
@@ -158,6 +160,7 @@ class Entity:
         "reach_since",
         "state_holder",
         "states",
+        "tapped",
         "tellers",
         "unsaved",
         "uuid",
@@ -175,6 +178,8 @@ class Entity:
         self.states = PowerStates(nodes.states, sets)
         self.batteries: dict[str, Battery] = {}
         self.groups: tuple[str, ...] = ()
+        self.extras: dict[str, Extra] = {}
+        self.tapped: dict[str, tuple[tuple[Selector, Tap], ...]] = {}
         self.reach: Reachability | None = None
         self.reach_since: float | None = None
         self.going_off = False  # a command under way or planned turns it off
@@ -188,6 +193,15 @@ class Entity:
         self._batteries_node: ListNode | None = None
 
     # what it is
+
+    @property
+    def record_key(self) -> str:
+        """By which its records are kept."""
+        return self.id
+
+    @property
+    def node_of_list(self) -> SchemaNode:
+        return self.nodes.entity
 
     def configured(self, node: SchemaNode) -> str | None:
         """The configured value of a leaf of the entity."""
@@ -347,6 +361,8 @@ class Entity:
                 }
                 batteries = self._batteries_node = ListNode(nodes.batteries.battery, rendered)
             children[nodes.batteries.battery] = batteries
+        for extra in self.extras.values():
+            extra.lay(children)
         self.node = Entry(nodes.entity, base, children)
         return self.node
 

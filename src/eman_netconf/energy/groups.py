@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from eman_netconf.energy.accumulation import Flow
+from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.entities import Entity, EntityNodes
+from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.measurements import Meter, Part
 from eman_netconf.energy.quantities import ReadingNodes
 from eman_netconf.energy.relationships import AGGREGATED_BY, AGGREGATING, METERED_BY, METERING
 from eman_netconf.energy.site import Site
+from eman_netconf.energy.taps import Extra, Selector, Tap
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key
 
@@ -40,7 +44,10 @@ class GroupNodes:
 class Total:
     """One domain or group: its members, and the meter that adds them up."""
 
-    __slots__ = ("_nodes", "config", "key", "members", "meter", "name", "node", "parts", "unsaved")
+    __slots__ = ("_nodes", "config", "extras", "key", "members", "meter", "name", "node", "parts", "tapped", "unsaved")
+
+    interfaces: Mapping[str, Interface] = MappingProxyType({})
+    batteries: Mapping[str, Battery] = MappingProxyType({})
 
     def __init__(self, nodes: _Nodes, key: str, name: str) -> None:
         self._nodes = nodes
@@ -52,9 +59,22 @@ class Total:
         self.parts: dict[str, Part] = {}  # by contributor
         self.node: Inner | None = None
         self.unsaved = False
+        self.extras: dict[str, Extra] = {}
+        self.tapped: dict[str, tuple[tuple[Selector, Tap], ...]] = {}
+
+    @property
+    def record_key(self) -> str:
+        """By which its records are kept."""
+        return self.key
+
+    @property
+    def node_of_list(self) -> SchemaNode:
+        return self._nodes.list
 
     def changed(self) -> None:
         self.node = None
+
+    stir = changed
 
     def flowed(self, flow: Flow, wall: float) -> None:
         self.unsaved = True
@@ -87,6 +107,8 @@ class Total:
         if self.parts:
             children[self._nodes.contributor] = tuple(self.parts)
         self.meter.render(children)
+        for extra in self.extras.values():
+            extra.lay(children)
         self.node = Inner(self._nodes.list, children)
         return self.node
 
@@ -103,6 +125,7 @@ class Groups:
         self._all = True
         self.appeared: Callable[[Total], None] = lambda _total: None
         self._belongs: dict[str, frozenset[str]] = {}  # entity -> keys of totals
+        self.configured: dict[str, Total | None] = {}  # since somebody looked, by key; None = gone
 
     def configure(self, kind: str, configs: Mapping[Key, Inner]) -> None:
         """Take the configured entries of ``domains`` or ``groups``."""
@@ -110,6 +133,7 @@ class Groups:
         nodes = self.nodes.domains if kind == "domains" else self.nodes.groups
         for name in [name for name in totals if (name,) not in configs]:
             total = totals.pop(name)
+            self.configured[total.key] = None
             for id_ in list(total.parts):
                 total.set_part(id_, None)
             self._all = True
@@ -123,6 +147,7 @@ class Groups:
                 self._all = self._all or self._decisive(known.config) != self._decisive(config)
                 known.config = config
                 known.changed()
+                self.configured[known.key] = known
 
     def _decisive(self, config: Inner | None) -> list[Data | None]:
         """What of a configured entry decides who belongs to it."""

@@ -71,6 +71,10 @@ class Intake:
                 part = meter.take(quantity, reading, mono)
                 if part is None:
                     continue
+                taps = meter.taps
+                if taps is not None and part != "energy":
+                    value: Decimal = reading.value  # type: ignore[assignment]  # a gauge's, which was taken
+                    taps.observe(reading.phase or 0, quantity, value, reading.method, reading.at, mono, out)
                 if interface is not None:
                     part = "power-interface"
                 if first and interface is not None:
@@ -130,6 +134,8 @@ class Intake:
         for event in events:
             leaves = {"battery": battery.name, **event.leaves}
             out.append(self._site.notices.about(event.notification, entity, reading.at, leaves))
+        if battery.taps is not None and isinstance(reading.value, Decimal | int | float):
+            battery.taps.observe(0, reading.quantity, reading.value, reading.method, reading.at, mono, out)
         entity.batteries_changed()
         return "battery"
 

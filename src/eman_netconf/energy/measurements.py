@@ -11,6 +11,7 @@ from eman_netconf.energy.accumulation import RANK, Energy, Flow
 from eman_netconf.energy.canonical import decimal64, in_thousandths, stamp, thousandths
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST, POWER, ElectricalNodes, QualityNodes, ReadingNodes
+from eman_netconf.energy.taps import Taps
 from eman_netconf.energy.values import Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
@@ -24,6 +25,13 @@ class Owner(Protocol):
     def changed(self) -> None: ...
 
     def flowed(self, flow: Flow, wall: float) -> None: ...
+
+
+class Ledger(Protocol):
+    """Who keeps account of the energy of a meter over time."""
+
+    def flowed(self, flow: Flow, wall: float) -> None:
+        """Energy flowed until ``wall``; the meter's totals hold it already."""
 
 
 class Quality(NamedTuple):
@@ -77,6 +85,7 @@ class Meter:
         "dependents",
         "energy",
         "hidden",
+        "ledger",
         "longest_gap",
         "metered",
         "modelled",
@@ -84,6 +93,7 @@ class Meter:
         "owner",
         "parts",
         "reporter",
+        "taps",
     )
 
     def __init__(self, nodes: ReadingNodes, owner: Owner) -> None:
@@ -97,6 +107,8 @@ class Meter:
         self.longest_gap = 60.0  # seconds between samples of power that are still joined
         self.reporter: str | None = None  # who measured, where a reading says remote-meter
         self.modelled: Watts | None = None  # by the present power state, where nothing measures
+        self.taps: Taps | None = None  # who watches its values
+        self.ledger: Ledger | None = None
         self._power: dict[Quantity, _Sample] = {}
         self._electrical: dict[tuple[int, Quantity], _Sample] = {}
         self._power_node: object = None
@@ -187,6 +199,10 @@ class Meter:
         self._energy_node = None
         self.owner.changed()
         self.owner.flowed(flow, wall)
+        if self.ledger is not None:
+            self.ledger.flowed(flow, wall)
+        if self.taps is not None:
+            self.taps.unsettled[self] = None
         if not self.dependents:
             return
         reached = {self} if reached is None else reached
@@ -202,6 +218,8 @@ class Meter:
 
     def upset(self) -> None:
         """What this meter tells as power has changed, and so have the sums it goes into."""
+        if self.taps is not None:
+            self.taps.unsettled[self] = None
         if self._power_node is None and self._watts is _UNKNOWN:
             return  # nobody has asked since it was upset the last time
         self._power_node, self._watts = None, _UNKNOWN
@@ -221,6 +239,11 @@ class Meter:
     def measures(self) -> bool:
         """Whether power or energy is read here, not taken over."""
         return self.metered or bool(self._power)
+
+    @property
+    def reads_power(self) -> bool:
+        """Whether real power itself is read here."""
+        return Quantity.ACTIVE_POWER in self._power
 
     def watts(self) -> Watts | None:
         """The real power: read here, else the sum of the parts, else by the present state; None = not known."""

@@ -47,6 +47,8 @@ class Site:
         self.interface_appeared: Callable[[Interface], None] = lambda _interface: None
         self.forgotten: Callable[[str], None] = lambda _id: None  # an id means nothing any more
         self.touched: Callable[[Iterable[str]], None] = lambda _ids: None  # what groups go by may have changed
+        self.refreshed: dict[str, Entity | None] = {}  # since somebody looked; None = gone
+        self.renamed: list[tuple[str, str]] = []  # ids before and after, since somebody looked
         self._new_uuid = new_uuid
         self._configured_ids: dict[ForeignKey, str] = {}  # foreign ids in configuration
         self._discovered_ids: dict[ForeignKey, set[_Told]] = {}
@@ -352,6 +354,7 @@ class Site:
         self.entities.pop(id_).stir()
         self._contain(id_, None)
         self.generation += 1
+        self.refreshed[id_] = None
         self.forgotten(id_)
 
     def _settle(self, told: _Told, entity: Entity, now: Now, out: list[Effect]) -> None:
@@ -389,8 +392,10 @@ class Site:
     def _rename(self, entity: Entity, id_: str, now: Now, out: list[Effect]) -> None:
         before = entity.id
         self._drop(before)
+        self.refreshed.pop(before, None)
         entity.rename(id_)
         self.entities[id_] = entity
+        self.renamed.append((before, id_))
         self.generation += 1
         for (backend, local), teller in entity.tellers.items():
             self.links[backend].tells[local] = id_
@@ -431,6 +436,7 @@ class Site:
             meter.longest_gap = gap
         entity.relations_changed()
         entity.states_changed()
+        self.refreshed[entity.id] = entity
 
     def _interface_names(self, entity: Entity) -> dict[str, tuple[InterfaceInfo, Point, str] | None]:
         """The interfaces an entity has, in order: discovered (with who tells), configured, named by a wire."""
@@ -550,6 +556,7 @@ class Site:
             entity = self.entities.get(id_)
             if entity is not None and self._interface_names(entity).keys() != entity.interfaces.keys():
                 self._refresh_interfaces(entity)
+                self.refreshed[id_] = entity
         for id_ in touched:
             entity = self.entities.get(id_)
             if entity is not None:

@@ -1,0 +1,182 @@
+"""Where values are watched: thresholds and series hang as taps on the quantities of meters and batteries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from eman_netconf.energy.canonical import Number
+from eman_netconf.energy.effects import Effect
+from eman_netconf.energy.timers import Timers
+from eman_netconf.energy.values import Method, Now, Quantity
+from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.tree import Data, Inner
+
+if TYPE_CHECKING:
+    from eman_netconf.energy.batteries import Battery
+    from eman_netconf.energy.interfaces import Interface
+    from eman_netconf.energy.measurements import Meter
+
+SETTLING = 1.0  # seconds after which a sum is added up anew, however often its parts changed meanwhile
+
+
+class Selector(NamedTuple):
+    """A quantity of an observed thing or of a part of it; ``phase`` 0 = the whole, "" = the thing itself."""
+
+    quantity: Quantity
+    phase: int = 0
+    interface: str = ""
+    battery: str = ""
+
+
+class Tap(Protocol):
+    """Something that is told each value of one quantity."""
+
+    def observe(self, value: int | None, method: str, wall: float, mono: float, out: list[Effect]) -> None:
+        """``value`` in millionths of the quantity's unit held at ``wall`` and ``mono``; None = it is not known now.
+
+        What comes of it is added to ``out``.
+        """
+
+
+class Extra(Protocol):
+    """Data that stands in the entry of an observed thing, beside what the thing itself renders."""
+
+    def lay(self, children: dict[SchemaNode, Data]) -> None:
+        """Put it into ``children``, which hold what is configured."""
+
+
+class Observed(Protocol):
+    """An entity, domain or group, as far as its quantities are watched.
+
+    ``record_key`` names its records: the id of an entity, ``domains:<name>`` or ``groups:<name>``.
+    """
+
+    config: Inner | None
+    meter: Meter
+    extras: dict[str, Extra]  # by the word of who lays them
+    tapped: dict[str, tuple[tuple[Selector, Tap], ...]]  # by the word of who taps
+
+    @property
+    def record_key(self) -> str: ...
+
+    @property
+    def node_of_list(self) -> SchemaNode: ...
+
+    @property
+    def interfaces(self) -> Mapping[str, Interface]: ...
+
+    @property
+    def batteries(self) -> Mapping[str, Battery]: ...
+
+    def stir(self) -> None:
+        """What an extra lays is not what it was."""
+
+
+class Follower(Protocol):
+    """Somebody who follows what is observed: told when it comes, changes or goes."""
+
+    def bind(self, observed: Observed, now: Now, out: list[Effect]) -> None:
+        """``observed`` is new, or its configuration or parts are: set its entries in ``tapped`` and ``extras``."""
+
+    def leave(self, record_key: str, now: Now, out: list[Effect]) -> None:
+        """The thing is gone."""
+
+    def renamed(self, before: str, after: str, now: Now, out: list[Effect]) -> None:
+        """The thing goes by another record key; ``bind`` follows."""
+
+
+class Taps:
+    """The taps of one meter or battery, by phase and quantity."""
+
+    __slots__ = ("at", "unsettled")
+
+    def __init__(self, unsettled: dict[Meter, None]) -> None:
+        self.at: dict[tuple[int, Quantity], list[Tap]] = {}
+        self.unsettled = unsettled
+
+    def observe(
+        self, phase: int, quantity: Quantity, value: Number, method: str, wall: float, mono: float, out: list[Effect]
+    ) -> None:
+        """A value was read."""
+        for tap in self.at.get((phase, quantity), ()):
+            tap.observe(millionths(value), method, wall, mono, out)
+
+
+def millionths(value: Number) -> int:
+    """``value`` in millionths, rounded to the nearest."""
+    return round(value * 1_000_000)
+
+
+class Settling:
+    """Adds up watched sums once a second, and lays taps where they belong."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._unsettled: dict[Meter, None] = {}
+        self._waiting = False
+
+    def lay(self, observed: Observed) -> None:
+        """Put the taps of ``observed`` on its meters and batteries, in place of those that were there."""
+        interfaces, batteries = observed.interfaces, observed.batteries
+        things: list[Meter | Battery] = [observed.meter, *batteries.values()]
+        things += [interface.meter for interface in interfaces.values()]
+        for thing in things:
+            thing.taps = None
+        for tapped in observed.tapped.values():
+            for selector, tap in tapped:
+                thing = observed.meter
+                if selector.interface:
+                    if selector.interface not in interfaces:
+                        continue
+                    thing = interfaces[selector.interface].meter
+                elif selector.battery:
+                    if selector.battery not in batteries:
+                        continue
+                    thing = batteries[selector.battery]
+                if thing.taps is None:
+                    thing.taps = Taps(self._unsettled)
+                thing.taps.at.setdefault((selector.phase, selector.quantity), []).append(tap)
+        for meter in (observed.meter, *(interface.meter for interface in interfaces.values())):
+            if meter.taps is not None:
+                self._unsettled[meter] = None
+
+    def later(self, now: Now) -> None:
+        """See to it that what is unsettled is settled."""
+        if self._unsettled and not self._waiting:
+            self._waiting = True
+            self._timers.at(now.mono + SETTLING, self._settle)
+
+    def _settle(self, now: Now, out: list[Effect]) -> None:
+        self._waiting = False
+        meters = list(self._unsettled)
+        self._unsettled.clear()
+        for meter in meters:
+            _settle(meter, now, out)
+
+
+def _settle(meter: Meter, now: Now, out: list[Effect]) -> None:
+    """Tell the taps of a meter what no reading tells them: sums, energies, and that nothing is known any more."""
+    taps = meter.taps
+    for (phase, quantity), each in taps.at.items() if taps is not None else ():
+        told = _unread(meter, phase, quantity)
+        if told is None:
+            continue
+        value, method, wall = told
+        for tap in each:
+            tap.observe(value, method, wall if wall is not None else now.wall, now.mono, out)
+
+
+def _unread(meter: Meter, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
+    """Value, method and time of what is not told by readings; None where readings tell it."""
+    energy = meter.energy
+    if quantity in (Quantity.ENERGY_RECEIVED, Quantity.ENERGY_PROVIDED):
+        total = energy.received if quantity is Quantity.ENERGY_RECEIVED else energy.provided
+        value = None if total is None or energy.hidden else total * 1000
+        return value, energy.method or Method.INTEGRATED, energy.end
+    if quantity is Quantity.ACTIVE_POWER and not phase and not (meter.reads_power and not meter.hidden):
+        watts = meter.watts()
+        if watts is None:
+            return None, Method.DIRECT_METER, None
+        return watts.milliwatts * 1000, watts.quality.method, watts.quality.at
+    return (None, Method.DIRECT_METER, None) if meter.hidden else None
