@@ -111,3 +111,27 @@ class Renamed:
 
 
 Recorded = Tick | Stretch | Kept | Renamed
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What flowed from ``start`` to ``end``, in milliwatt-hours; None where nothing is known of that direction.
+
+    ``coverage`` is the share in percent of that time which the figures rest on readings of.
+    """
+
+    received: int | None
+    provided: int | None
+    start: float
+    end: float
+    coverage: float
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How many samples of a channel are kept, and the time they are of: the oldest's start and the newest's end."""
+
+    stored: int
+    oldest: float | None
+    newest: float | None
