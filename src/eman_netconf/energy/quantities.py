@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from eman_netconf.energy.canonical import Number, decimal64, optional
+from eman_netconf.energy.taps import Selector
 from eman_netconf.energy.values import Quantity
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.tree import Inner
 
 MOST = 9.2e15  # what decimal64 with three fraction digits can hold
 
@@ -52,6 +54,60 @@ _PHASE = {
 }
 GAUGES: dict[Quantity, Gauge] = {**POWER, **_WHOLE, **_PHASE, **_IMPEDANCE}
 COUNTERS = (Quantity.ENERGY_RECEIVED, Quantity.ENERGY_PROVIDED)
+
+_OF_METERS = (
+    *POWER,
+    Quantity.VOLTAGE,
+    Quantity.VOLTAGE_TO_NEXT,
+    Quantity.CURRENT,
+    Quantity.NEUTRAL_CURRENT,
+    Quantity.FREQUENCY,
+    *_DISTORTION,
+    *COUNTERS,
+)
+_OF_BATTERIES = {
+    "battery-charge": Quantity.CHARGE,
+    "battery-charge-percent": Quantity.CHARGE_PERCENT,
+    "battery-actual-capacity": Quantity.ACTUAL_CAPACITY,
+    "battery-cycle-count": Quantity.CYCLE_COUNT,
+    "battery-voltage": Quantity.BATTERY_VOLTAGE,
+    "battery-current": Quantity.BATTERY_CURRENT,
+    "battery-temperature": Quantity.TEMPERATURE,
+    "battery-runtime-remaining": Quantity.RUNTIME_REMAINING,
+}
+#: The identities derived from eman-types:quantity, by canonical name, and what they mean here.
+IDENTITIES: Mapping[str, Quantity] = {
+    **{f"eman-types:{quantity}": quantity for quantity in _OF_METERS},
+    **{f"eman-battery:{name}": quantity for name, quantity in _OF_BATTERIES.items()},
+}
+BATTERY_QUANTITIES = frozenset(_OF_BATTERIES.values())
+_PHASES = {"l1": 1, "l2": 2, "l3": 3}
+
+
+class SelectorNodes:
+    """The leaves of the grouping quantity-selector below ``parent``."""
+
+    def __init__(self, parent: SchemaNode) -> None:
+        self.quantity = parent.child("quantity")
+        self.phase = parent.child("phase")
+        self.interface = parent.child("interface")
+        self.battery = parent.child("battery")
+
+
+def selector(entry: Inner, nodes: SelectorNodes) -> Selector | None:
+    """What an entry with the grouping quantity-selector selects; None = a quantity that only its vendor knows."""
+    quantity, phase = entry.get(nodes.quantity), entry.get(nodes.phase)
+    interface, battery = entry.get(nodes.interface), entry.get(nodes.battery)
+    meant = IDENTITIES.get(quantity) if isinstance(quantity, str) else None
+    if meant is None:
+        return None
+    return Selector(
+        meant,
+        _PHASES[phase] if isinstance(phase, str) else 0,
+        interface if isinstance(interface, str) else "",
+        battery if isinstance(battery, str) else "",
+    )
+
 
 Field = tuple[SchemaNode, Callable[[Number], str]]
 
