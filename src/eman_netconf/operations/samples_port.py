@@ -13,8 +13,8 @@ class Samples(Protocol):
     async def samples(
         self, channel: Channel, start: float, end: float, resolution: float | None, limit: int
     ) -> tuple[list[Sample], float | None]:
-        """At most ``limit`` samples whose intervals begin in [start, end), oldest first, and the start to go on from,
-        None when that was all.
+        """At most ``limit`` samples whose intervals end in (start, end], oldest first, and the start to go on
+        from, None when that was all.
 
         With a ``resolution`` (seconds) they are put together into intervals that long, as they are kept without one:
         energies are added, all else is averaged over time. An interval within what is kept that nothing is known of
