@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eman_netconf.energy.accumulation import Energy, Step, split, unwrap
+from eman_netconf.energy.samples import Mark
 
 RECEIVED = "energy-received"
 HOUR = 3600.0
@@ -249,3 +250,28 @@ def test_no_served_counter_goes_down_unmarked(growths: list[int], cut: int, clea
     again.count(RECEIVED, raw, at + 20, 1.0, None)
     assert again.received == served
     assert Decimal(again.received or 0) == sum(growths)
+
+
+def test_energy_says_how_far_it_may_be_trusted() -> None:
+    """Counted or sampled closely it is measured, over a long gap estimated; what was lost is missing."""
+    counted = Energy()
+    flows = [counted.count(RECEIVED, raw, at, at, None) for raw, at in ((0, 0.0), (10, 10.0), (90, 100.0), (1, 110.0))]
+    assert [flow.mark for flow in flows if flow] == [Mark.MEASURED, Mark.MEASURED, Mark.ESTIMATED, Mark.MISSING]
+    sampled = Energy()
+    marks = []
+    for at in (0.0, 30.0, 61.0, 122.0):
+        flow = sampled.integrate(1000, at, at, mean_over=None, longest=60.0)
+        assert flow is not None
+        marks.append(flow.mark)
+    assert marks == [Mark.MEASURED, Mark.MEASURED, Mark.ESTIMATED, Mark.MISSING]
+
+
+def test_what_was_counted_in_the_servers_absence_lies_in_it() -> None:
+    """The amount is exact, and its place in time is the time the server was away, as an estimate."""
+    energy = Energy()
+    count(energy, 1_000_000, 100.0)
+    again = Energy()
+    again.load(energy.dump(), 1100.0, clean=True)
+    flow = again.count(RECEIVED, 1_000_500, 1100.0, 7.0, None)
+    assert flow is not None
+    assert (flow.received, flow.until - flow.since, flow.mark) == (500, 1000.0, Mark.ESTIMATED)

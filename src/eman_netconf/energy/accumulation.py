@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from eman_netconf.energy.samples import Mark, worst
 from eman_netconf.energy.values import Method, Quantity
 
 #: Methods from the strongest to the weakest; a sum has the weakest of its parts (eman-types:measurement-method).
@@ -31,7 +32,8 @@ _NOISE = 1_000  # a counter may fall by 1 Wh of rounding without having been res
 class Flow(NamedTuple):
     """Energy that flowed between two instants of the monotonic clock, in milliwatt-hours.
 
-    ``broken``: some of it is missing, so totals that take it in are discontinuous.
+    ``broken``: some of it is missing, so totals that take it in are discontinuous. ``mark`` says how far the amount
+    and its place in time may be trusted; what broke is MISSING.
     """
 
     received: int
@@ -39,6 +41,7 @@ class Flow(NamedTuple):
     since: float
     until: float
     broken: bool = False
+    mark: Mark = Mark.MEASURED
 
     def turned(self) -> Flow:
         """The same flow seen from the other end of the wire."""
@@ -138,8 +141,13 @@ class Energy:
         """Whether the device itself counts."""
         return bool(self._counters)
 
-    def count(self, quantity: str, raw: int, wall: float, mono: float, wraps_at: int | None) -> Flow | None:
-        """A reading of the device's counter in milliwatt-hours; None when it is a duplicate or late."""
+    def count(
+        self, quantity: str, raw: int, wall: float, mono: float, wraps_at: int | None, longest: float = 60.0
+    ) -> Flow | None:
+        """A reading of the device's counter in milliwatt-hours; None when it is a duplicate or late.
+
+        When what grew in a gap of more than ``longest`` seconds flowed is not known: it is marked as estimated.
+        """
         counter = self._counters.get(quantity)
         received = quantity == Quantity.ENERGY_RECEIVED
         if counter is None:
@@ -152,32 +160,46 @@ class Energy:
         if wall == counter.wall or (counter.mono is not None and mono <= counter.mono):
             return None
         if counter.mono is None:  # the server was away: only the wall clock tells, roughly, for how long
-            since, seconds = mono, max(wall - counter.wall, 0.0) + 3600.0
+            away = max(wall - counter.wall, 0.0)
+            since, seconds, gap = mono - away, away + 3600.0, True
         else:
             since, seconds = counter.mono, mono - counter.mono
+            gap = seconds > longest
         step, growth = unwrap(counter.last, raw, wraps_at, seconds)
         if step is not Step.NOISE:
             counter.last = raw
         counter.wall, counter.mono = wall, mono
         self.hidden = False
-        flow = Flow(growth if received else 0, 0 if received else growth, since, mono, step is Step.RESET)
+        broken = step is Step.RESET
+        mark = Mark.MISSING if broken else Mark.ESTIMATED if gap and growth else Mark.MEASURED
+        flow = Flow(growth if received else 0, 0 if received else growth, since, mono, broken, mark)
         self._add(flow, wall)
         return flow
 
     def integrate(
-        self, milliwatts: int, wall: float, mono: float, *, mean_over: float | None, longest: float
+        self,
+        milliwatts: int,
+        wall: float,
+        mono: float,
+        *,
+        mean_over: float | None,
+        longest: float,
+        mark: Mark = Mark.MEASURED,
     ) -> Flow | None:
         """A sample of power; None when it is a duplicate or late, or the device counts by itself.
 
         Between two samples power is taken to go straight from one to the other; a sample that is a mean holds over
-        its interval. A gap of more than ``longest`` seconds adds nothing and breaks the totals.
+        its interval. A gap of more than ``longest`` seconds adds nothing and breaks the totals; over half of that
+        and more the line is an estimate. ``mark`` is that of the power itself.
         """
         if self._counters:
             return None
         now = round(mono * 1e6)
         last, self._sample = self._sample, (now, milliwatts)
         if last is None:  # a gap where it was integrated already before the server restarted
-            flow = Flow(0, 0, mono, mono, self._integrated)
+            away = max(wall - self.end, 0.0) if self._integrated and self.end is not None else 0.0
+            lost = Mark.MISSING if self._integrated else mark
+            flow = Flow(0, 0, mono - away, mono, self._integrated, lost)
             self._integrated = True
             return self.take(flow, wall, received=True, provided=True)
         span = now - last[0]
@@ -186,7 +208,7 @@ class Energy:
             return None
         since = last[0] / 1e6
         if span > longest * 1e6:
-            flow = Flow(0, 0, since, mono, broken=True)
+            flow = Flow(0, 0, since, mono, broken=True, mark=Mark.MISSING)
         else:
             covered = min(span, round((mean_over or 0.0) * 1e6))
             received, provided = split(last[1], milliwatts, span - covered)
@@ -199,7 +221,9 @@ class Energy:
                 divmod(self._carry[1] + provided, _MILLIWATT_HOUR),
             )
             self._carry = grown[0][1], grown[1][1]
-            flow = Flow(grown[0][0], grown[1][0], since, mono)
+            if (span - covered) * 2 > longest * 1e6:
+                mark = worst(mark, Mark.ESTIMATED)
+            flow = Flow(grown[0][0], grown[1][0], since, mono, mark=mark)
         self._add(flow, wall)
         return flow
 

@@ -11,11 +11,13 @@ from eman_netconf.energy.accumulation import RANK, Energy, Flow
 from eman_netconf.energy.canonical import decimal64, in_thousandths, stamp, thousandths
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST, POWER, ElectricalNodes, QualityNodes, ReadingNodes
+from eman_netconf.energy.samples import Mark
 from eman_netconf.energy.taps import Taps
 from eman_netconf.energy.values import Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
+_METERED = RANK[Method.REMOTE_METER]  # power of a weaker method is an estimate
 _KEPT = 20.0  # seconds a value is shown beside newer ones of its container; then it is no longer known
 
 
@@ -160,7 +162,7 @@ class Meter:
         if not 0 <= raw <= MOST * 1000:
             return False
         wraps_at = None if reading.wraps_at is None else in_thousandths(reading.wraps_at)
-        flow = self.energy.count(quantity, raw, reading.at, mono, wraps_at)
+        flow = self.energy.count(quantity, raw, reading.at, mono, wraps_at, self.longest_gap)
         if flow is None:
             return False
         self._own_energy(reading.method, reading)
@@ -169,7 +171,10 @@ class Meter:
 
     def _integrate(self, reading: Reading, mono: float) -> None:
         milliwatts = in_thousandths(reading.value)  # type: ignore[arg-type]  # checked to be a number
-        flow = self.energy.integrate(milliwatts, reading.at, mono, mean_over=reading.interval, longest=self.longest_gap)
+        mark = Mark.MEASURED if RANK[reading.method] <= _METERED else Mark.ESTIMATED
+        flow = self.energy.integrate(
+            milliwatts, reading.at, mono, mean_over=reading.interval, longest=self.longest_gap, mark=mark
+        )
         if flow is not None:
             self._own_energy(Method.INTEGRATED, None)
             self.hand_on(flow, reading.at)
@@ -188,7 +193,9 @@ class Meter:
                 self.energy.pause()
         else:
             at = watts.quality.at
-            flow = self.energy.integrate(watts.milliwatts, at, mono, mean_over=None, longest=self.longest_gap)
+            flow = self.energy.integrate(
+                watts.milliwatts, at, mono, mean_over=None, longest=self.longest_gap, mark=Mark.ESTIMATED
+            )
             if flow is not None:
                 self.energy.method = Method.INTEGRATED
                 self.hand_on(flow, at)
