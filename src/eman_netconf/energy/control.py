@@ -418,7 +418,7 @@ class Control:
         entity = self._site.entities.get(request.target.entity)
         if entity is None:
             return
-        entity.unsaved = True
+        entity.keep()
         interface = entity.interfaces.get(request.target.interface or "")
         if interface is not None:
             interface.supply_changed()

@@ -110,6 +110,7 @@ class EntityNodes:
         self.report_bits = ("power", "energy", "electrical", "power-state", "battery", "series")
         self.control_bits = ("power-state", "power-limit", "supply")
         self.stirred: set[str] = set()  # ids of entities that show something else than before, readings aside
+        self.unsaved: dict[Entity, None] = {}  # whose counters or wishes changed since they were last persisted
 
 
 class SiteView(Protocol):
@@ -162,7 +163,6 @@ class Entity:
         "states",
         "tapped",
         "tellers",
-        "unsaved",
         "uuid",
     )
 
@@ -185,12 +185,12 @@ class Entity:
         self.going_off = False  # a command under way or planned turns it off
         self.state_holder = Holder()
         self.limit_holder = Holder()
-        self.unsaved = True  # its counters or wishes changed since they were last persisted
         self.node: Inner | None = None
         self._base: Base | None = None
         self._interfaces_node: ListNode | None = None
         self._relations_node: ListNode | None = None
         self._batteries_node: ListNode | None = None
+        self.keep()
 
     # what it is
 
@@ -259,7 +259,7 @@ class Entity:
             for request in holder.wishes.values():
                 request.target = request.target._replace(entity=id_)
         self.identity_changed()
-        self.unsaved = True
+        self.keep()
 
     def holders(self) -> list[Holder]:
         """Where the wishes for it and its interfaces are kept."""
@@ -295,11 +295,15 @@ class Entity:
         self.node = None
         self.nodes.stirred.add(self.id)
 
+    def keep(self) -> None:
+        """Its counters or wishes are not what they were: its record is to be persisted."""
+        self.nodes.unsaved[self] = None
+
     def flowed(self, flow: Flow, wall: float) -> None:
         """Energy flowed: the power states take their share."""
         energy = self.meter.energy
         self.states.flowed(flow, wall, received=energy.received is not None, provided=energy.provided is not None)
-        self.unsaved = True
+        self.keep()
         self.node = None
 
     def identity_changed(self) -> None:

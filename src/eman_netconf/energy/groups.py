@@ -25,6 +25,7 @@ class _Nodes:
         self.container = schema.find(f"/eman-entity:energy-management/eman-group:{container}")
         self.list = self.container.child(entry)
         self.contributor = self.list.child("contributor")
+        self.unsaved: dict[Total, None] = {}  # whose energy grew since it was last persisted
         self.readings = ReadingNodes(self.list, entities.accuracy_classes)
 
 
@@ -44,7 +45,7 @@ class GroupNodes:
 class Total:
     """One domain or group: its members, and the meter that adds them up."""
 
-    __slots__ = ("_nodes", "config", "extras", "key", "members", "meter", "name", "node", "parts", "tapped", "unsaved")
+    __slots__ = ("_nodes", "config", "extras", "key", "members", "meter", "name", "node", "parts", "tapped")
 
     interfaces: Mapping[str, Interface] = MappingProxyType({})
     batteries: Mapping[str, Battery] = MappingProxyType({})
@@ -58,7 +59,6 @@ class Total:
         self.members: dict[str, None] = {}
         self.parts: dict[str, Part] = {}  # by contributor
         self.node: Inner | None = None
-        self.unsaved = False
         self.extras: dict[str, Extra] = {}
         self.tapped: dict[str, tuple[tuple[Selector, Tap], ...]] = {}
 
@@ -77,7 +77,7 @@ class Total:
     stir = changed
 
     def flowed(self, flow: Flow, wall: float) -> None:
-        self.unsaved = True
+        self._nodes.unsaved[self] = None
 
     def set_part(self, id_: str, part: Part | None) -> None:
         """Let the values of an entity go into the total, or with None no longer."""
@@ -133,6 +133,7 @@ class Groups:
         nodes = self.nodes.domains if kind == "domains" else self.nodes.groups
         for name in [name for name in totals if (name,) not in configs]:
             total = totals.pop(name)
+            nodes.unsaved.pop(total, None)
             self.configured[total.key] = None
             for id_ in list(total.parts):
                 total.set_part(id_, None)

@@ -80,7 +80,7 @@ class Intake:
                 if first and interface is not None:
                     self._site.now_measured(interface)
                 if part == "energy" or interface is not None:
-                    entity.unsaved = True
+                    entity.keep()
             elif isinstance(thing, Battery):
                 part = self._battery(entity, thing, reading, mono, now, out)
             elif quantity in self._handlers:
@@ -175,7 +175,7 @@ class Intake:
             watts = Watts(in_thousandths(typical), Quality(Method.STATE_MODEL, at)) if typical is not None else None
             entity.meter.model(watts, mono)
         entity.states_changed()
-        entity.unsaved = True
+        entity.keep()
         if states.is_off:
             entity.going_off = False
             self._control.jobs.went_off(entity, now, out)

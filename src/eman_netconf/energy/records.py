@@ -55,19 +55,18 @@ class Archive:
         gone = [id_ for id_ in self._gone if id_ not in self._site.entities]
         self._gone.clear()
         found += [(id_, None) for id_ in gone]
-        for total in self._groups.totals:
-            if total.unsaved:
-                total.unsaved = False
+        for unsaved in (self._groups.nodes.domains.unsaved, self._groups.nodes.groups.unsaved):
+            while unsaved and (limit is None or len(found) < limit):
+                total, _ = unsaved.popitem()
                 found.append((total.key, {"energy": total.meter.energy.dump()}))
         while self._told and (limit is None or len(found) < limit):
             (backend, local), told = self._told.popitem()
             saved = None if told is None else {"place": told[0], "info": dump(told[1])}
             found.append((f"{_TOLD}{backend}:{local}", saved))
-        for entity in self._site.entities.values():
-            if limit is not None and len(found) >= limit:
-                break
-            if entity.unsaved:
-                entity.unsaved = False
+        entities, changed = self._site.entities, self._site.nodes.unsaved
+        while changed and (limit is None or len(found) < limit):
+            entity, _ = changed.popitem()
+            if entities.get(entity.id) is entity:
                 found.append((entity.id, self._of(entity)))
         return found
 
