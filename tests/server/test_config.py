@@ -10,6 +10,7 @@ from eman_netconf.server.config import (
     Bootstrap,
     CallHome,
     ConfigError,
+    Control,
     Limits,
     Listen,
     Log,
@@ -38,6 +39,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         transport = "ssh"
         [admin]
         user = "alice"
+        [control]
+        supply = false
         [limits]
         message-bytes = 1000
         drain-seconds = 2
@@ -53,6 +56,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         host_entity="srv-07",
         startup=True,
         listen=(Listen(address="::1", port=0), Listen()),
+        control=Control(supply=False),
         limits=Limits(message_bytes=1000, drain_seconds=2.0),
         log=Log("journal", "debug", json=True),
     )

@@ -74,7 +74,7 @@ def main(options: argparse.Namespace) -> int:
         if not (bootstrap.state / "running").is_dir():
             raise CommandError(f"{bootstrap.state} holds no state; start the server once, or use init")
         found = plugins.find()
-        schema = load_schema(found)
+        schema = load_schema(found, bootstrap)
         report.ok(f"models: {sum(module.implemented for module in schema.modules.values())} modules")
         with _copy(bootstrap.state) as copy:
             report.copy, report.state = copy, bootstrap.state

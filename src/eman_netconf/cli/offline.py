@@ -52,7 +52,7 @@ def opened(bootstrap: Bootstrap) -> Iterator[Datastores]:
     """The datastores of a server that is not running. Raises CommandError."""
     with ExitStack() as stack:
         try:
-            schema = load_schema(plugins.find())
+            schema = load_schema(plugins.find(), bootstrap)
             bootstrap.state.mkdir(mode=0o700, parents=True, exist_ok=True)
             storage = Storage(bootstrap.state / "running", schema)
             journal = DiskJournal(storage)

@@ -55,7 +55,7 @@ def _run_file(path: Path) -> int:
 
     def make() -> Daemon:
         found = plugins.find()
-        return Daemon(bootstrap, found, load_schema(found, bootstrap.features))
+        return Daemon(bootstrap, found, load_schema(found, bootstrap))
 
     return _serve(make, path, _tell)
 

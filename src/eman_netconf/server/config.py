@@ -107,6 +107,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """Whether clients may control anything (RFC 6988 section 9.3); what they may not is not in the schema either."""
+
+    power_state: bool = True
+    supply: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Bootstrap:
     """The whole file. Relative paths are relative to the file."""
 
@@ -117,6 +125,7 @@ class Bootstrap:
     url_folder: Path | None = None  # :url is offered: configurations are copied to and from files in this folder
     listen: tuple[Listen, ...] = (Listen(),)
     call_home: tuple[CallHome, ...] = ()
+    control: Control = field(default_factory=Control)
     ssh: Ssh = field(default_factory=Ssh)
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
@@ -126,6 +135,12 @@ class Bootstrap:
     def features(self) -> list[str]:
         """The features of ietf-netconf that are in force by this file."""
         return [*(["startup"] if self.startup else []), *([] if self.url_folder is None else ["url"])]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The features of our own models that are not in force by this file."""
+        control = {"control-power-state": self.control.power_state, "control-supply": self.control.supply}
+        return [feature for feature, wanted in control.items() if not wanted]
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -151,9 +166,8 @@ def load(path: Path) -> Bootstrap:
 
 def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
     """Check a parsed bootstrap document. Raises ConfigError."""
-    top = _table(
-        document, "the file", {"server", "datastores", "listen", "call-home", "ssh", "tls", "admin", "limits", "log"}
-    )
+    tables = {"server", "datastores", "listen", "call-home", "control", "ssh", "tls", "admin", "limits", "log"}
+    top = _table(document, "the file", tables)
     server = _table(top.get("server", {}), "[server]", {"state", "host-entity"})
     admin = _table(top.get("admin", {}), "[admin]", {"user"})
     datastores = _table(top.get("datastores", {}), "[datastores]", {"startup", "url-folder"})
@@ -172,6 +186,7 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Bootstrap:
         url_folder=base / url_folder if url_folder else None,
         listen=tuple(_listen(item, base) for item in listeners),
         call_home=tuple(map(_call_home, called)),
+        control=_control(top.get("control", {})),
         ssh=_ssh(top.get("ssh", {}), base),
         tls=_tls(top["tls"], base) if "tls" in top else None,
         limits=_limits(top.get("limits", {})),
@@ -261,6 +276,13 @@ def _port(table: Mapping[str, Any], where: str, default: int, least: int) -> int
     return int(port)
 
 
+def _control(item: object) -> Control:
+    table = _table(item, "[control]", {"power-state", "supply"})
+    return Control(
+        _truth(table, "[control]", "power-state", default=True), _truth(table, "[control]", "supply", default=True)
+    )
+
+
 def _ssh(item: object, base: Path) -> Ssh:
     file = _text(_table(item, "[ssh]", {"user-ca"}), "[ssh]", "user-ca", "")
     return Ssh(base / file if file else None)
@@ -314,8 +336,8 @@ def _text(table: Mapping[str, Any], where: str, name: str, default: str) -> str:
     return value
 
 
-def _truth(table: Mapping[str, Any], where: str, name: str) -> bool:
-    value = table.get(name, False)
+def _truth(table: Mapping[str, Any], where: str, name: str, *, default: bool = False) -> bool:
+    value = table.get(name, default)
     if not isinstance(value, bool):
         raise ConfigError(f"{where} {name} must be true or false")
     return value

@@ -66,15 +66,16 @@ _TURN = 0.002  # seconds of work before the loop gets its turn
 _RARELY = 1000
 
 
-def load_schema(plugins: Mapping[str, Installed], netconf: Iterable[str] = ()) -> Schema:
-    """Our models, the standard ones, and those of the installed backends; ``netconf`` are features of ietf-netconf.
+def load_schema(plugins: Mapping[str, Installed], bootstrap: Bootstrap | None = None) -> Schema:
+    """Our models, the standard ones, and those of the installed backends, with the features that the file asks for.
 
     Raises SchemaError.
     """
     return sources.load(
         [installed.plugin.module for installed in plugins.values()],
         [installed.folder for installed in plugins.values()],
-        netconf=netconf,
+        netconf=bootstrap.features if bootstrap is not None else (),
+        without=bootstrap.left_out if bootstrap is not None else (),
     )
 
 
@@ -276,9 +277,12 @@ class Daemon:
                     host_entity=old.host_entity,
                     startup=old.startup,
                     url_folder=old.url_folder,
+                    control=old.control,
                 )
                 if self.bootstrap != bootstrap:
-                    log.warning("state, host-entity, datastores and the administrator change only with a restart")
+                    log.warning(
+                        "state, host-entity, datastores, control and the administrator change only with a restart"
+                    )
                 self._limits = session_limits(self.datastores.running, bootstrap.limits)
             finally:
                 systemd.notify("READY=1")

@@ -44,6 +44,13 @@ FEATURES: Mapping[str, frozenset[str]] = {
     "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
 }
 
+#: what the bootstrap file can leave out (RFC 6988 section 9.3): features of ours, each with its module and with what
+#: the module has beside it
+SENSITIVE: Mapping[str, tuple[str, frozenset[str]]] = {
+    "control-power-state": ("eman-power-state", frozenset({"power-limit"})),
+    "control-supply": ("eman-power-interface", frozenset()),
+}
+
 
 def model_path() -> tuple[Path, ...]:
     """The directories of modules: this project's own, then those of pyang. SchemaError if one is missing."""
@@ -80,11 +87,19 @@ def own_modules() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in own_models().glob("*.yang")))
 
 
-def load(extra_modules: Iterable[str] = (), extra_paths: Sequence[Path] = (), *, netconf: Iterable[str] = ()) -> Schema:
+def load(
+    extra_modules: Iterable[str] = (),
+    extra_paths: Sequence[Path] = (),
+    *,
+    netconf: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Schema:
     """The server's schema: every module of ours, the standard ones, and those of backends. Raises SchemaError.
 
-    ``netconf`` names features of ietf-netconf that the bootstrap file switches on beside ``FEATURES``.
+    ``netconf`` names features of ietf-netconf that the bootstrap file switches on beside ``FEATURES``, ``without``
+    those of ``SENSITIVE`` that it leaves out.
     """
     features = {**FEATURES, "ietf-netconf": FEATURES["ietf-netconf"].union(netconf)}
+    features.update(SENSITIVE[name] for name in without)
     names = dict.fromkeys((*STANDARD, *own_modules(), *extra_modules))
     return compile_schema(tuple(names), (*model_path(), *extra_paths), features=features, unlisted=UNLISTED)
