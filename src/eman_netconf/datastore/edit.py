@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from eman_netconf.datastore.sharing import share_inner
 from eman_netconf.errors import ErrorTag, RpcError, RpcErrors
 from eman_netconf.yang.diff import Touched
 from eman_netconf.yang.instance import Element, read_data
+from eman_netconf.yang.layers import writable
 from eman_netconf.yang.schema import Choice, Kind, Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
 from eman_netconf.yang.types import TypeFault
@@ -123,7 +124,7 @@ class _Level:
     children: dict[SchemaNode, Data]
     was: Inner | None  # this node before the edit, also when it is being replaced
     touched: Touched | None  # None where the whole node is new: nobody asks for its parts
-    lists: dict[SchemaNode, dict[Key, Inner]] = field(default_factory=dict)
+    lists: dict[SchemaNode, MutableMapping[Key, Inner]] = field(default_factory=dict)
     values: dict[SchemaNode, dict[str, None]] = field(default_factory=dict)
     seen: set[object] = field(default_factory=set)
     cases: dict[Choice, str] = field(default_factory=dict)
@@ -400,15 +401,15 @@ class _Editor(Faults):
                 place = None
         if new is old and place is None:
             return
-        writable = level.lists.get(node)
-        if writable is None:
-            writable = level.lists[node] = dict(entries)
+        changed = level.lists.get(node)
+        if changed is None:
+            changed = level.lists[node] = writable(entries)
         if new is None:
-            del writable[key]
+            del changed[key]
         else:
-            writable[key] = new
+            changed[key] = new
             if place is not None:
-                level.lists[node] = {each: writable[each] for each in place}
+                level.lists[node] = {each: changed[each] for each in place}
             if node.case is not None:
                 self.leave_other_cases(level, node)
         if level.touched is not None:

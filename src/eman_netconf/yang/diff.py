@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from eman_netconf.yang.layers import writable
 from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
 
@@ -195,9 +196,9 @@ def _after(data: Data | None, change: Change) -> Data | None:
     return change.new
 
 
-def _apply_entries(old: Mapping[Key, Inner], changes: list[Change], order: Iterable[Key]) -> dict[Key, Inner]:
+def _apply_entries(old: Mapping[Key, Inner], changes: list[Change], order: Iterable[Key]) -> Mapping[Key, Inner]:
     """Entries after the changes; those created or moved stand behind the entry they follow in ``order``."""
-    entries = dict(old)
+    entries = writable(old)
     placed: set[Key] = set()
     for change in changes:
         assert change.key is not None

@@ -21,6 +21,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from eman_netconf.errors import ErrorPath
+from eman_netconf.yang.layers import writable
 from eman_netconf.yang.schema import Kind, SchemaNode
 
 Key = tuple[str, ...]
@@ -153,7 +154,7 @@ class ListNode:
 
     def replace(self, key: Key, entry: Inner | None) -> ListNode:
         """This list with one entry set in its place (or at the end), or with None left out."""
-        entries = dict(self.entries)
+        entries = writable(self.entries)
         if entry is None:
             entries.pop(key, None)
         else:
