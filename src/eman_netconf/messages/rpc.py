@@ -62,9 +62,12 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The reply holds the output parameters of an operation or action; ``body`` is namespace-complete XML."""
+    """The reply holds the output parameters of an operation or action: ``body``, and ``more`` slices that are made
+    while they are sent. All are namespace-complete XML.
+    """
 
     body: bytes
+    more: Iterable[bytes] = ()
 
 
 Reply = Ok | Data | Output
@@ -299,8 +302,9 @@ def reply_slices(envelope: Envelope, reply: Reply) -> Iterable[bytes]:
     match reply:
         case Ok():
             yield b"<ok/>"
-        case Output(body):
+        case Output(body, more):
             yield body
+            yield from more
         case Data(chunks, namespace):
             declared = "" if namespace == BASE_NS else f' xmlns="{escape_attribute(namespace)}"'
             yield f"<data{declared}>".encode()

@@ -114,6 +114,14 @@ class Nacm:
         rights = self._rights_of(session)
         return root if rights is None else seen(root, rights.scope(Access.READ))
 
+    def read(self, session: SessionInfo, path: Path) -> None:
+        """Raises RpcError access-denied, whether or not there is anything at ``path``."""
+        rights = self._rights_of(session)
+        if rights is None or rights.reads(path):
+            return
+        self.denied_operations += 1
+        raise _refused(session, f"read {path[-1].schema.name}", ErrorType.APPLICATION, rights.shown(path))
+
     def change(self, session: SessionInfo, change: Change) -> None:
         """Raises RpcErrors access-denied, one for each node denied, up to MOST_DENIALS."""
         rights = self._rights_of(session)

@@ -209,7 +209,9 @@ async def _act(server: Server, session: SessionInfo, element: Element) -> Reply:
             path=path_text((*path, Step(node))),
         )
     output = await handler(server, session, path, given)
-    return Ok() if output is None else Output(output.xml())
+    if output is None:
+        return Ok()
+    return output if isinstance(output, Output) else Output(output.xml())
 
 
 def resolve(schema: Schema, action: Element) -> tuple[Path, SchemaNode, Element]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.select import Selection
 from eman_netconf.errors import RpcError
-from eman_netconf.messages.rpc import Reply, SessionInfo
+from eman_netconf.messages.rpc import Output, Reply, SessionInfo
 from eman_netconf.notifications.publisher import Publisher
 from eman_netconf.notifications.streams import Streams
 from eman_netconf.notifications.subscriptions import Now, Subscription
@@ -123,6 +123,9 @@ class Judge(Protocol):
     def readable(self, session: SessionInfo, root: Inner) -> Inner:
         """What of a tree this user may read; what is left out is gone before any filter looks. Raises nothing."""
 
+    def read(self, session: SessionInfo, path: Path) -> None:
+        """May this user read what stands at ``path``, or would stand there?"""
+
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""
 
@@ -139,8 +142,9 @@ class Judge(Protocol):
         """May this user receive this notification of type ``node``? What is denied is counted. Raises nothing."""
 
 
-#: Raises RpcError or RpcErrors; gives the output, None for <ok/>. ``path`` ends with the node the action is on.
-ActionHandler = Callable[["Server", SessionInfo, Path, Inner], Awaitable[Inner | None]]
+#: Raises RpcError or RpcErrors; gives the output, also as it is printed, None for <ok/>. ``path`` ends with the node
+#: the action is on.
+ActionHandler = Callable[["Server", SessionInfo, Path, Inner], Awaitable[Inner | Output | None]]
 
 
 @dataclass(slots=True)

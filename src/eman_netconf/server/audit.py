@@ -19,7 +19,7 @@ from eman_netconf.datastore.record import edit
 from eman_netconf.energy.effects import Notify
 from eman_netconf.energy.site import Site
 from eman_netconf.errors import ErrorTag, RpcError, RpcErrors
-from eman_netconf.messages.rpc import Rpc, SessionInfo
+from eman_netconf.messages.rpc import Output, Rpc, SessionInfo
 from eman_netconf.operations.ports import ActionHandler, Server
 from eman_netconf.server.secrets import CRYPT_HASH, SECRET
 from eman_netconf.server.sessions import End, Sessions
@@ -132,7 +132,7 @@ def audited(handlers: Mapping[tuple[str, str], ActionHandler], site: Site) -> Ma
 
 
 def _audited(action: str, handler: ActionHandler, site: Site) -> ActionHandler:
-    async def told(server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner | None:
+    async def told(server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner | Output | None:
         before = _state(site, path)
         outcome = "cancelled"
         try:
