@@ -56,6 +56,7 @@ class Site:
         self._containers: dict[str, str] = {}
         self._components: dict[str, dict[str, None]] = {}
         self._aliases: dict[str, str] = {}  # the id a backend gives -> the id it goes by here
+        self._mentioned: dict[str, dict[_Told, None]] = {}  # by the ids they use, who speaks of others
 
     # --- what the graph and the entries ask
 
@@ -268,12 +269,9 @@ class Site:
             self._aliases.pop(info.id, None)
         else:
             self._aliases[info.id] = entity.id
-        for other in list(self.entities.values()):
-            for told, teller in other.tellers.items():
-                peers = {peer.entity for item in teller.info.interfaces for peer in item.connected_to}
-                peers |= {relation.peer for relation in teller.info.relationships}
-                if info.id in peers:
-                    self.rewire(self._claim_discovered(told, teller.info))
+        for told in list(self._mentioned.get(info.id, ())):
+            other = self.entities[self.links[told[0]].tells[told[1]]]
+            self.rewire(self._claim_discovered(told, other.tellers[told].info))
 
     def _untell(self, told: _Told, now: Now, out: list[Effect]) -> None:
         """A backend no longer tells of an entity."""
@@ -317,6 +315,12 @@ class Site:
                 self._discovered_ids.pop(key, None)
         for key, _ in canonical(new.foreign_ids) if new is not None else ():
             self._discovered_ids.setdefault(key, set()).add(told)
+        for id_ in _mentions(old) if old is not None else ():
+            self._mentioned[id_].pop(told)
+            if not self._mentioned[id_]:
+                del self._mentioned[id_]
+        for id_ in _mentions(new) if new is not None else ():
+            self._mentioned.setdefault(id_, {})[told] = None
 
     def _claim_discovered(self, told: _Told, info: EntityInfo) -> set[str]:
         id_ = self.links[told[0]].tells[told[1]]
@@ -572,6 +576,12 @@ class Site:
         touched = {interface.end.entity, *(other.entity for other, _, _ in self.graph.wired(interface.end))}
         self.rewire(touched)
         self.touched(touched)
+
+
+def _mentions(info: EntityInfo) -> set[str]:
+    """The ids of others that a backend uses to tell of wires and relations."""
+    peers = {peer.entity for interface in info.interfaces for peer in interface.connected_to}
+    return peers | {relation.peer for relation in info.relationships}
 
 
 def _single(keys: Iterable[tuple[ForeignKey, object]]) -> dict[str, str]:
