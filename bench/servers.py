@@ -18,6 +18,7 @@ from bench.client import GET, GET_CONFIG, Address, Client
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300.0
+_OURS = (ROOT / "src", ROOT / "backends", ROOT)  # of this checkout, also where another one is installed
 NETCONF = "netconf 2.1.0"
 YUMA = peer_yuma.NAME
 ALL = (NETCONF, YUMA)
@@ -163,7 +164,7 @@ async def _running(name: str, place: Place, command: list[str]) -> AsyncIterator
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _OURS))},
     )
     try:
         host, port = await expect(process, b"ready")
