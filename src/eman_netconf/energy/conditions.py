@@ -20,6 +20,7 @@ from eman_netconf.energy.links import Link
 from eman_netconf.energy.relationships import Feed, Role
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
+from eman_netconf.energy.thresholds import Thresholds
 from eman_netconf.energy.values import Direction, LinkState, RequestState, Supply
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Step
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     BATTERY_LOW = "battery-low"
     BATTERY_AGING = "battery-aging"
     BATTERY_TEMPERATURE = "battery-temperature"
+    THRESHOLD_CROSSED = "threshold-crossed"
 
 
 class Severity(StrEnum):
@@ -62,10 +64,12 @@ class Sort(StrEnum):
 
     ENTITY = "entity"
     BACKEND = "backend"
+    DOMAIN = "domain"
+    GROUP = "group"
 
 
 class Subject(NamedTuple):
-    """One entity with its interfaces and batteries, by id, or one backend, by name."""
+    """One entity with its interfaces and batteries, by id, or one backend, domain or group, by name."""
 
     sort: Sort
     name: str
@@ -75,8 +79,8 @@ class Subject(NamedTuple):
 class Condition:
     """Something is wrong.
 
-    ``part`` is the interface or battery of the entity, "" = the subject itself; ``resource`` the canonical
-    instance-identifier of it.
+    ``part`` is the interface, battery or threshold of the subject, "" = the subject itself; ``resource`` the
+    canonical instance-identifier of it.
     """
 
     kind: Kind
@@ -94,15 +98,29 @@ _BATTERY = {
     ),
     Kind.BATTERY_TEMPERATURE: (Warn.TEMPERATURE, Severity.MAJOR, "is hotter or colder than it should be"),
 }
+_SEVERITIES = {
+    severity.value: severity for severity in (Severity.WARNING, Severity.MINOR, Severity.MAJOR, Severity.CRITICAL)
+}
 _FAILED = {RequestState.FAILED: Severity.MAJOR, RequestState.OUTCOME_UNKNOWN: Severity.MINOR}
+
+
+#: under which key the thresholds of a total are found
+_TOTALS = {Sort.DOMAIN: "domains:", Sort.GROUP: "groups:"}
+
+
+def about_total(key: str) -> Subject:
+    """The domain or group that goes by ``key``."""
+    start, _, name = key.partition(":")
+    return Subject(next(sort for sort, word in _TOTALS.items() if word == f"{start}:"), name)
 
 
 class Conditions:
     """Questions about a site; ``vital`` tells whether an entity must be kept running."""
 
-    def __init__(self, site: Site, vital: Callable[[str], bool]) -> None:
+    def __init__(self, site: Site, vital: Callable[[str], bool], thresholds: Thresholds) -> None:
         self._site = site
         self._vital = vital
+        self._thresholds = thresholds
         self._passing: dict[str, tuple[bool, tuple[str, ...], list[Feed]]] = {}
 
     def holding(self, subject: Subject) -> list[Condition]:
@@ -110,6 +128,8 @@ class Conditions:
         if subject.sort is Sort.BACKEND:
             link = self._site.links.get(subject.name)
             return [] if link is None else list(self._of_link(link))
+        if subject.sort in _TOTALS:
+            return list(self._of_thresholds(_TOTALS[subject.sort] + subject.name))
         entity = self._site.entities.get(subject.name)
         return [] if entity is None else list(self._of_entity(entity))
 
@@ -118,6 +138,9 @@ class Conditions:
         if subject.sort is Sort.BACKEND:
             link = self._site.links.get(subject.name)
             return link is not None and link.enabled and link.state in (LinkState.CLOSED, LinkState.OPENING)
+        if kind is Kind.THRESHOLD_CROSSED:
+            threshold = self._thresholds.of(_TOTALS.get(subject.sort, "") + subject.name).get(part)
+            return threshold is not None and threshold.unsure
         entity = self._site.entities.get(subject.name)
         if entity is None:
             return False
@@ -149,7 +172,7 @@ class Conditions:
         graph, known = self._site.graph, self._site.entities
         interfaces = [interface for id_ in moved if id_ in known for interface in known[id_].interfaces.values()]
         loads = {peer.entity for interface in interfaces for peer in graph.peers(interface.end, Role.LOAD)}
-        return loads.intersection(known) | {id_ for id_ in graph.downstream(moved) if self._vital(id_)}
+        return {id_ for id_ in loads if id_ in known} | {id_ for id_ in graph.downstream(moved) if self._vital(id_)}
 
     def _moved(self, id_: str) -> bool:
         entity = self._site.entities.get(id_)
@@ -189,6 +212,14 @@ class Conditions:
         for battery in entity.batteries.values():
             if battery.active:
                 yield from _of_battery(entity, battery, nodes.batteries.battery)
+        yield from self._of_thresholds(entity.id)
+
+    def _of_thresholds(self, key: str) -> Iterator[Condition]:
+        for name, threshold in self._thresholds.of(key).items():
+            severity = _SEVERITIES.get(threshold.rule.severity)
+            if threshold.crossed and severity is not None:
+                resource = _resource(threshold.node_of_list, key.rpartition(":")[2], name)
+                yield Condition(Kind.THRESHOLD_CROSSED, name, resource, severity, clipped(threshold.text))
 
     def _is_told(self, entity: Entity) -> bool:
         links = (self._site.links.get(name) for name in entity.backends)
