@@ -10,7 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from eman_netconf.energy.accumulation import Energy, Step, split, unwrap
+from eman_netconf.energy.accumulation import Energy, split
+from eman_netconf.energy.anomalies import Kind
+from eman_netconf.energy.counters import Flow, Step, unwrap
 from eman_netconf.energy.samples import Mark
 
 RECEIVED = "energy-received"
@@ -26,25 +28,29 @@ def sample(energy: Energy, milliwatts: int, at: float, longest: float = 60.0, me
     return energy.integrate(milliwatts, at, at, mean_over=mean, longest=longest) is not None
 
 
+KWH = 1_000_000
+
+
 @pytest.mark.parametrize(
-    ("last", "raw", "wraps_at", "seconds", "expected"),
+    ("last", "raw", "wraps_at", "expected"),
     [
-        (1000, 1000, None, 10, (Step.FROZEN, 0)),
-        (1000, 5000, None, 10, (Step.GROWN, 4000)),
-        (2**32 - 10, 20, 2**32, 10, (Step.WRAPPED, 30)),
-        (2**64 - 10, 20, 2**64, 10, (Step.WRAPPED, 30)),
-        (2**32 - 10, 20, None, 10, (Step.RESET, 0)),
-        (10**9, 20, 2**32, 10, (Step.RESET, 0)),
-        (60_000, 20, 65_536, 10, (Step.WRAPPED, 5_556)),
-        (10_000, 20, 65_536, 10, (Step.RESET, 0)),
-        (500_000, 499_500, None, 10, (Step.NOISE, 0)),
-        (500_000, 400_000, None, 10, (Step.RESET, 0)),
-        (1000, 2**32, None, 10, (Step.RESET, 0)),
+        (1000, 1000, None, (Step.FROZEN, 0)),
+        (1000, 5000, None, (Step.GROWN, 4000)),
+        (2**32 - 10, 20, 2**32, (Step.WRAPPED, 30)),
+        (2**64 - 10, 20, 2**64, (Step.WRAPPED, 30)),
+        (2**32 - 10, 20, None, (Step.DOUBTFUL, 0)),
+        (10**9, 20, 2**32, (Step.DOUBTFUL, 0)),
+        (60_000, 20, 65_536, (Step.WRAPPED, 5_556)),
+        (10_000, 20, 65_536, (Step.DOUBTFUL, 0)),
+        (70_000, 20, 65_536, (Step.DOUBTFUL, 0)),
+        (500_000, 499_500, None, (Step.NOISE, 0)),
+        (500_000, 400_000, None, (Step.DOUBTFUL, 0)),
+        (1000, 2**32, None, (Step.DOUBTFUL, 0)),
     ],
 )
-def test_one_step(last: int, raw: int, wraps_at: int | None, seconds: float, expected: tuple[Step, int]) -> None:
-    """Growth, standstill, wrap, rounding, reset and wild jumps are told apart."""
-    assert unwrap(last, raw, wraps_at, seconds) == expected
+def test_one_step(last: int, raw: int, wraps_at: int | None, expected: tuple[Step, int]) -> None:
+    """Growth, standstill, wrap and rounding are told from what does not stand to reason."""
+    assert unwrap(last, raw, KWH, wraps_at, KWH) == expected
 
 
 def test_a_counter_starts_at_zero_with_its_first_reading() -> None:
@@ -56,12 +62,143 @@ def test_a_counter_starts_at_zero_with_its_first_reading() -> None:
     assert (energy.received, energy.start, energy.end) == (500, 100.0, 110.0)
 
 
-def test_a_reset_breaks_the_total_and_adds_nothing() -> None:
-    """Nobody knows what flowed around a reset: the total stays, its discontinuity is told, counting goes on."""
+def test_a_reset_breaks_the_total_and_adds_what_is_counted_from_there() -> None:
+    """What flowed until the counter was first read again is missing; what it counted from there on is in."""
     energy = Energy()
-    for at, raw in ((0.0, 900_000), (10.0, 901_000), (20.0, 50), (30.0, 150)):
+    for at, raw in ((0.0, 900_000), (10.0, 901_000)):
         count(energy, raw, at)
-    assert (energy.received, energy.broken) == (1100, 20.0)
+    assert not count(energy, 50, 20.0)
+    assert (energy.received, energy.broken, energy.odd) == (1000, None, Kind.COUNTER_JUMPED)
+    assert count(energy, 150, 30.0)
+    assert (energy.received, energy.broken, energy.odd) == (1100, 30.0, Kind.COUNTER_RESTARTED)
+    count(energy, 250, 40.0)
+    assert (energy.received, energy.broken) == (1200, 30.0)
+
+
+@pytest.mark.parametrize("slip", [0, 5, 10**13])
+def test_a_single_slip_loses_nothing(slip: int) -> None:
+    """One wild reading between good ones is left out, and the total is exact."""
+    energy = Energy()
+    for at, raw in ((0.0, 900_000), (10.0, 901_000), (20.0, slip), (30.0, 903_000)):
+        count(energy, raw, at)
+    assert (energy.received, energy.broken) == (3000, None)
+
+
+def test_the_repetition_of_a_slip_confirms_nothing() -> None:
+    """The same reading delivered twice is one reading: it does not decide what the first one left open."""
+    energy = Energy()
+    for at, raw in ((0.0, 900_000), (10.0, 901_000), (20.0, 50), (20.0, 50), (30.0, 903_000)):
+        count(energy, raw, at)
+    assert (energy.received, energy.broken) == (3000, None)
+
+
+def test_a_reset_near_the_end_of_the_range_is_no_wrap() -> None:
+    """A counter of 429 kWh that starts again at 300 kWh did not count the 129 kWh that are left."""
+    energy = Energy()
+    modulus = 429_496_729_600
+    for at, raw in ((0.0, 0), (60.0, 17_000), (120.0, 34_000), (180.0, 51_000)):
+        count(energy, 300_000_000_000 + raw, at, modulus)
+    count(energy, 1000, 240.0, modulus)
+    count(energy, 18_000, 300.0, modulus)
+    assert energy.received == 51_000 + 17_000
+    assert energy.broken == 300.0
+
+
+def test_power_tells_a_jump_from_growth() -> None:
+    """Beside 100 W a counter does not grow by 400 kWh in a minute: it is another one, and is counted on from there."""
+    energy = Energy()
+    for turn in range(5):
+        sample(energy, 100_000, 60.0 * turn + 1)
+        count(energy, 5_000_000 + turn * 1667, 60.0 * turn + 2)
+    assert energy.received == 4 * 1667
+    sample(energy, 100_000, 301.0)
+    assert not count(energy, 405_000_000, 302.0)
+    sample(energy, 100_000, 361.0)
+    assert count(energy, 405_001_667, 362.0)
+    assert (energy.received, energy.broken) == (5 * 1667, 362.0)
+
+
+def test_a_counter_is_believed_against_power_that_is_wrong() -> None:
+    """Power told in kilowatts instead of watts holds a big counter up for one reading, and takes nothing from it."""
+    energy = Energy()
+    for turn in range(3):
+        sample(energy, 1_000_000, 60.0 * turn + 1)
+        count(energy, turn * 16_666_667, 60.0 * turn + 2)
+    assert energy.odd is Kind.POWER_DISAGREES
+    assert (energy.received, energy.broken) == (2 * 16_666_667, None)
+    sample(energy, 1_000_000, 181.0)
+    count(energy, 3 * 16_666_667, 182.0)
+    assert energy.received == 3 * 16_666_667
+
+
+def test_a_counter_that_stands_still_while_power_flows_is_in_doubt() -> None:
+    """After half an hour its standstill is marked; what it catches up lies in all that time and is counted once."""
+    energy = Energy()
+    flows: list[Flow] = []
+    for turn in range(400):
+        at = 10.0 * turn
+        sample(energy, 3_600_000, at)
+        raw = turn * 10_000 if not 50 <= turn < 300 else 490_000
+        flow = energy.count(RECEIVED, raw, at, at, None)
+        assert flow is not None
+        flows.append(flow)
+    assert energy.received == 3_990_000
+    assert energy.broken is None
+    assert sum(flow.received for flow in flows) == 3_990_000
+    assert flows[100].mark is Mark.MEASURED
+    assert {flow.mark for flow in flows[231:301]} == {Mark.ESTIMATED}
+    assert (flows[300].since, flows[300].until, flows[300].received) == (490.0, 3000.0, 2_510_000)
+    assert flows[301].mark is Mark.MEASURED
+
+
+def test_a_coarse_counter_does_not_stand_still() -> None:
+    """A meter that counts in steps of 100 Wh at 100 W waits an hour between two steps, and nothing is wrong."""
+    energy = Energy()
+    for turn in range(1000):
+        at = 30.0 * turn
+        sample(energy, 100_000, at)
+        flow = energy.count(RECEIVED, turn // 120 * 100_000, at, at, None)
+        assert flow is not None
+        assert (energy.odd, flow.mark) == (None, Mark.MEASURED)
+    assert energy.received == 800_000
+
+
+def test_a_counter_that_may_have_gone_round_twice_says_so() -> None:
+    """After weeks away a small counter tells its growth only up to its modulus: some of it is missing."""
+    energy = Energy()
+    modulus = 65_536_000
+    for turn in range(10):
+        count(energy, turn * 16_667, 60.0 * turn, modulus)
+    away = 14 * 86_400.0
+    flow = energy.count(RECEIVED, 20_000_000, away, away, modulus)
+    assert flow is not None
+    assert (flow.mark, flow.broken, energy.odd) == (Mark.MISSING, True, Kind.COUNTER_AMBIGUOUS)
+    assert energy.received == 20_000_000
+
+
+def test_a_counter_away_for_weeks_is_exact() -> None:
+    """A counter that is large enough tells all that flowed, exactly; when it flowed is an estimate."""
+    energy = Energy()
+    modulus = 2**32 * 100
+    for turn in range(10):
+        count(energy, modulus - 400_000 + turn * 16_667, 60.0 * turn, modulus)
+    away = 14 * 86_400.0
+    flow = energy.count(RECEIVED, 336_000_000, away, away, modulus)
+    assert flow is not None
+    assert (flow.mark, energy.broken) == (Mark.ESTIMATED, None)
+    assert energy.received == 336_400_000
+
+
+def test_another_meter_begins_elsewhere() -> None:
+    """A counter of a replaced device is not compared with that of the one before; what flowed between is missing."""
+    energy = Energy()
+    count(energy, 1_000, 0.0)
+    count(energy, 2_000, 10.0)
+    energy.replace()
+    count(energy, 500_000, 20.0)
+    assert (energy.received, energy.broken) == (1_000, 20.0)
+    count(energy, 500_700, 30.0)
+    assert (energy.received, energy.broken) == (1_700, 20.0)
 
 
 @st.composite
@@ -92,6 +229,8 @@ def test_a_simulated_counter_is_unwrapped_exactly(day: tuple[int, list[tuple[str
         if event == "restart":
             assume(2_000 < readings[-1][0] < modulus // 2)  # else nobody could tell it from rounding or a wrap
             device, broken = 0, True
+            assert not count(energy, device, at, modulus)  # it is held until the next one goes on from it
+            at += 1.0
         device %= modulus
         if event == "again":
             assert not count(energy, *readings[-1], modulus)
@@ -255,7 +394,9 @@ def test_no_served_counter_goes_down_unmarked(growths: list[int], cut: int, clea
 def test_energy_says_how_far_it_may_be_trusted() -> None:
     """Counted or sampled closely it is measured, over a long gap estimated; what was lost is missing."""
     counted = Energy()
-    flows = [counted.count(RECEIVED, raw, at, at, None) for raw, at in ((0, 0.0), (10, 10.0), (90, 100.0), (1, 110.0))]
+    flows = [counted.count(RECEIVED, raw, at, at, None) for raw, at in ((5, 0.0), (15, 10.0), (95, 100.0))]
+    assert counted.count(RECEIVED, 1, 110.0, 110.0, None) is None
+    flows.append(counted.count(RECEIVED, 2, 120.0, 120.0, None))
     assert [flow.mark for flow in flows if flow] == [Mark.MEASURED, Mark.MEASURED, Mark.ESTIMATED, Mark.MISSING]
     sampled = Energy()
     marks = []

@@ -1,17 +1,29 @@
-"""Energy that only grows: device counters unwrapped, power integrated over time, increments handed on.
+"""Energy that only grows: counters of devices taken as they are, power integrated over time, increments handed on.
 
-Totals are whole milliwatt-hours, so that what is served adds up exactly: a part and the sum it goes into get the
-same increments. Durations come from the monotonic clock alone, so a stepped clock invents no energy.
+The laws:
+
+1. Totals are whole milliwatt-hours, and they move by increments alone; a part and the sums it goes into get the same
+   ones, so that what is served adds up exactly. Received and provided energy are never netted.
+2. Where the device counts, its counter is the truth (``counters``), and the power beside it serves plausibility only.
+3. Where it does not, power goes straight from one sample to the next. A step of the load then errs by as much as it
+   falls early or late between two samples, which is as often the one as the other: errors cancel instead of adding up,
+   as they would not if each sample held until the next one. A sample that is a mean is exact over its interval.
+4. Samples further apart than is joined add nothing; the totals are broken there and say so. Over half of that and
+   more the line is an estimate, and so is all that is made of power that was not metered.
+5. Durations come from the monotonic clock alone, so that a stepped clock neither makes nor loses energy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
+from eman_netconf.energy.anomalies import Kind
+from eman_netconf.energy.counters import CEILING, Counter, Flow
 from eman_netconf.energy.samples import Mark, worst
 from eman_netconf.energy.values import Method, Quantity
+
+__all__ = ["RANK", "Energy", "Flow", "split"]
 
 #: Methods from the strongest to the weakest; a sum has the weakest of its parts (eman-types:measurement-method).
 RANK: Mapping[str, int] = {
@@ -24,66 +36,7 @@ RANK: Mapping[str, int] = {
 }
 
 _MILLIWATT_HOUR = 7_200_000_000  # in half nanojoules: half a milliwatt times a microsecond, so trapezoids stay whole
-_PLAUSIBLE_MILLIWATTS = 50_000_000_000  # no counter of ours carries more than 50 MW
-_PLAUSIBLE_STEP = 1_000_000  # coarse counters step by up to 1 kWh at once
-_NOISE = 1_000  # a counter may fall by 1 Wh of rounding without having been reset
-
-
-class Flow(NamedTuple):
-    """Energy that flowed between two instants of the monotonic clock, in milliwatt-hours.
-
-    ``broken``: some of it is missing, so totals that take it in are discontinuous. ``mark`` says how far the amount
-    and its place in time may be trusted; what broke is MISSING.
-    """
-
-    received: int
-    provided: int
-    since: float
-    until: float
-    broken: bool = False
-    mark: Mark = Mark.MEASURED
-
-    def turned(self) -> Flow:
-        """The same flow seen from the other end of the wire."""
-        return self._replace(received=self.provided, provided=self.received)
-
-
-class Step(StrEnum):
-    """What one reading of a growing counter turned out to be."""
-
-    GROWN = "grown"
-    FROZEN = "frozen"
-    WRAPPED = "wrapped"
-    NOISE = "noise"  # fell by no more than rounding: waits until it passes its highest value again
-    RESET = "reset"  # started again, or jumped beyond all reason: counted on from here
-
-
-def unwrap(last: int, raw: int, wraps_at: int | None, seconds: float) -> tuple[Step, int]:
-    """What a counter did from ``last`` to ``raw`` within ``seconds``, and by how much it grew (all milliwatt-hours)."""
-    plausible = int(_PLAUSIBLE_MILLIWATTS * max(seconds, 0.0) / 3600) + _PLAUSIBLE_STEP
-    growth = raw - last
-    if growth == 0:
-        return Step.FROZEN, 0
-    if growth > 0:
-        return (Step.GROWN, growth) if growth <= plausible else (Step.RESET, 0)
-    if wraps_at is not None:
-        around = growth + wraps_at
-        if 0 <= around <= plausible and around <= wraps_at // 2:
-            return Step.WRAPPED, around
-    if -growth <= _NOISE and raw > _NOISE:
-        return Step.NOISE, 0
-    return Step.RESET, 0
-
-
-class _Counter:
-    """The last reading of one direction's counter. ``mono`` is None after a restart of the server."""
-
-    __slots__ = ("last", "mono", "wall")
-
-    def __init__(self, last: int, wall: float, mono: float | None) -> None:
-        self.last = last
-        self.wall = wall
-        self.mono = mono
+_MICROJOULES = 3_600_000_000  # milliwatts times microseconds in a milliwatt-hour
 
 
 def split(before: int, after: int, microseconds: int) -> tuple[int, int]:
@@ -102,20 +55,25 @@ class Energy:
     """The two growing totals of one meter, and where they come from.
 
     Counted by the device where it counts (``count``), else integrated from power (``integrate``), else taken over
-    from other meters (``take``). ``start``, ``end`` and ``broken`` (discontinuity) are wall-clock seconds.
+    from other meters (``take``). ``start``, ``end`` and ``broken`` (discontinuity) are wall-clock seconds. ``ceiling``
+    is what the place can carry at most, in milliwatts. ``odd`` is what was odd about the last reading, for whoever
+    gave it to take away.
     """
 
     __slots__ = (
         "_carry",
-        "_counters",
+        "_in",
         "_integrated",
+        "_out",
         "_sample",
         "accuracy",
         "accuracy_class",
         "broken",
+        "ceiling",
         "end",
         "hidden",
         "method",
+        "odd",
         "provided",
         "received",
         "start",
@@ -130,8 +88,11 @@ class Energy:
         self.method: str | None = None
         self.accuracy: Any = None
         self.accuracy_class: str | None = None
+        self.ceiling = CEILING
+        self.odd: Kind | None = None
         self.hidden = False  # not shown until the device was read again
-        self._counters: dict[str, _Counter] = {}
+        self._in: Counter | None = None
+        self._out: Counter | None = None
         self._sample: tuple[int, int] | None = None  # microseconds of the monotonic clock, milliwatts
         self._integrated = False
         self._carry = (0, 0)  # half nanojoules not yet a milliwatt-hour
@@ -139,40 +100,37 @@ class Energy:
     @property
     def counted(self) -> bool:
         """Whether the device itself counts."""
-        return bool(self._counters)
+        return self._in is not None or self._out is not None
 
     def count(
         self, quantity: str, raw: int, wall: float, mono: float, wraps_at: int | None, longest: float = 60.0
     ) -> Flow | None:
-        """A reading of the device's counter in milliwatt-hours; None when it is a duplicate or late.
-
-        When what grew in a gap of more than ``longest`` seconds flowed is not known: it is marked as estimated.
-        """
-        counter = self._counters.get(quantity)
+        """A reading of the device's counter in milliwatt-hours; None when nothing is taken from it (Counter.read)."""
         received = quantity == Quantity.ENERGY_RECEIVED
+        counter = self._in if received else self._out
         if counter is None:
-            if not self._counters and not self.received and not self.provided:
+            if not self.counted and not self.received and not self.provided:
                 # the power beside the counter came first; which directions there are, the counters tell
                 self.received = self.provided = None
                 self._integrated = False
-            self._counters[quantity] = _Counter(raw, wall, mono)
+            counter = Counter(raw, wall, mono, received=received)
+            if received:
+                self._in = counter
+            else:
+                self._out = counter
             return self.take(Flow(0, 0, mono, mono), wall, received=received, provided=not received)
-        if wall == counter.wall or (counter.mono is not None and mono <= counter.mono):
+        beside = 0.0
+        sample = self._sample
+        if sample is not None and (sample[1] > 0) is received:
+            span = round(mono * 1e6) - sample[0]
+            if 0 < span <= longest * 1e6:
+                beside = abs(sample[1]) * span / _MICROJOULES
+        flow = counter.read(raw, wall, mono, wraps_at=wraps_at, longest=longest, ceiling=self.ceiling, beside=beside)
+        if counter.odd is not None:
+            self.odd, counter.odd = counter.odd, None
+        if flow is None:
             return None
-        if counter.mono is None:  # the server was away: only the wall clock tells, roughly, for how long
-            away = max(wall - counter.wall, 0.0)
-            since, seconds, gap = mono - away, away + 3600.0, True
-        else:
-            since, seconds = counter.mono, mono - counter.mono
-            gap = seconds > longest
-        step, growth = unwrap(counter.last, raw, wraps_at, seconds)
-        if step is not Step.NOISE:
-            counter.last = raw
-        counter.wall, counter.mono = wall, mono
         self.hidden = False
-        broken = step is Step.RESET
-        mark = Mark.MISSING if broken else Mark.ESTIMATED if gap and growth else Mark.MEASURED
-        flow = Flow(growth if received else 0, 0 if received else growth, since, mono, broken, mark)
         self._add(flow, wall)
         return flow
 
@@ -188,44 +146,58 @@ class Energy:
     ) -> Flow | None:
         """A sample of power; None when it is a duplicate or late, or the device counts by itself.
 
-        Between two samples power is taken to go straight from one to the other; a sample that is a mean holds over
-        its interval. A gap of more than ``longest`` seconds adds nothing and breaks the totals; over half of that
-        and more the line is an estimate. ``mark`` is that of the power itself.
+        A sample that is a mean holds over its interval; ``longest`` is the gap in seconds over which samples are
+        joined, and ``mark`` that of the power itself.
         """
-        if self._counters:
-            return None
         now = round(mono * 1e6)
-        last, self._sample = self._sample, (now, milliwatts)
+        last = self._sample
+        span = now - last[0] if last is not None else 1
+        if span <= 0:
+            return None
+        self._sample = (now, milliwatts)
+        if self._in is not None or self._out is not None:
+            if last is not None and span <= longest * 1e6:
+                beside = self._in if last[1] > 0 else self._out
+                if beside is not None:
+                    beside.beside(abs(last[1]) * span / _MICROJOULES)
+            return None
         if last is None:  # a gap where it was integrated already before the server restarted
             away = max(wall - self.end, 0.0) if self._integrated and self.end is not None else 0.0
             lost = Mark.MISSING if self._integrated else mark
             flow = Flow(0, 0, mono - away, mono, self._integrated, lost)
             self._integrated = True
             return self.take(flow, wall, received=True, provided=True)
-        span = now - last[0]
-        if span <= 0:
-            self._sample = last
-            return None
-        since = last[0] / 1e6
-        if span > longest * 1e6:
-            flow = Flow(0, 0, since, mono, broken=True, mark=Mark.MISSING)
+        covered = min(span, round((mean_over or 0.0) * 1e6))
+        gap = span - covered
+        broken = gap > longest * 1e6
+        received, provided = (0, 0) if broken else split(last[1], milliwatts, gap)
+        if milliwatts >= 0:
+            received += 2 * milliwatts * covered
         else:
-            covered = min(span, round((mean_over or 0.0) * 1e6))
-            received, provided = split(last[1], milliwatts, span - covered)
-            if milliwatts >= 0:
-                received += 2 * milliwatts * covered
-            else:
-                provided -= 2 * milliwatts * covered
-            grown = (
-                divmod(self._carry[0] + received, _MILLIWATT_HOUR),
-                divmod(self._carry[1] + provided, _MILLIWATT_HOUR),
-            )
-            self._carry = grown[0][1], grown[1][1]
-            if (span - covered) * 2 > longest * 1e6:
-                mark = worst(mark, Mark.ESTIMATED)
-            flow = Flow(grown[0][0], grown[1][0], since, mono, mark=mark)
+            provided -= 2 * milliwatts * covered
+        grown = (
+            divmod(self._carry[0] + received, _MILLIWATT_HOUR),
+            divmod(self._carry[1] + provided, _MILLIWATT_HOUR),
+        )
+        self._carry = grown[0][1], grown[1][1]
+        if broken:
+            mark = Mark.MISSING
+        elif gap * 2 > longest * 1e6:
+            mark = worst(mark, Mark.ESTIMATED)
+        flow = Flow(grown[0][0], grown[1][0], last[0] / 1e6, mono, broken, mark)
         self._add(flow, wall)
         return flow
+
+    def replace(self) -> None:
+        """Another device measures from now on: its counters begin elsewhere, its power is not joined to the last."""
+        for counter in (self._in, self._out):
+            if counter is not None:
+                counter.replace()
+        self.pause()
+
+    def correct(self, received: int, provided: int, wall: float) -> None:
+        """Move the totals by what was found to be wrong; neither may come below zero."""
+        self._add(Flow(received, provided, 0.0, 0.0, broken=True), wall)
 
     def take(self, flow: Flow, wall: float, *, received: bool, provided: bool) -> Flow:
         """Take in a flow, such as one handed on by a part; which directions are known decides what is shown."""
@@ -266,7 +238,11 @@ class Energy:
             "method": self.method,
             "integrated": self._integrated,
             "carry": list(self._carry),
-            "counters": {name: [counter.last, counter.wall] for name, counter in self._counters.items()},
+            "counters": {
+                name: counter.dump()
+                for name, counter in ((Quantity.ENERGY_RECEIVED, self._in), (Quantity.ENERGY_PROVIDED, self._out))
+                if counter is not None
+            },
         }
 
     def load(self, state: Mapping[str, Any], now_wall: float, *, clean: bool) -> None:
@@ -279,10 +255,14 @@ class Energy:
         self.start, self.end, self.broken = state["start"], state["end"], state["broken"]
         self.method, self._integrated = state["method"], state["integrated"]
         self._carry = (state["carry"][0], state["carry"][1])
-        self._counters = {name: _Counter(last, wall, None) for name, (last, wall) in state["counters"].items()}
+        counters = state["counters"]
+        if Quantity.ENERGY_RECEIVED in counters:
+            self._in = Counter.load(counters[Quantity.ENERGY_RECEIVED], received=True)
+        if Quantity.ENERGY_PROVIDED in counters:
+            self._out = Counter.load(counters[Quantity.ENERGY_PROVIDED], received=False)
         if clean or self.start is None:
             return
-        if self._counters:
+        if self.counted:
             self.hidden = True
         else:
             self.broken = now_wall

@@ -64,4 +64,11 @@ class Record:
     what: Recorded
 
 
-Effect = Send | Poll | Notify | Changed | Answered | Audit | Record
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something an operator should find in the log: one sentence, said once and not each time it happens."""
+
+    text: str
+
+
+Effect = Send | Poll | Notify | Changed | Answered | Audit | Record | Warn
