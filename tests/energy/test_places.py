@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from eman_netconf.energy.places import place
+from eman_netconf.energy.places import place, source
 from eman_netconf.energy.quantities import IDENTITIES
 from eman_netconf.energy.taps import Selector
-from eman_netconf.energy.values import Quantity
+from eman_netconf.energy.values import EntityInfo, Quantity
 from eman_netconf.yang.schema import Kind, Schema
 from eman_netconf.yang.tree import Path, Step
+from tests.energy.bench import Bench
 
 Q = Quantity
 
@@ -55,3 +56,18 @@ def test_what_sums_do_not_have(schema: Schema) -> None:
     domain = owner(schema, "domains", "domain")
     assert [step.schema.name for step in place(domain, Selector(Q.ACTIVE_POWER))[3:]] == ["power", "active"]
     assert place(domain, Selector(Q.VOLTAGE)) == domain
+
+
+def test_the_source_of_an_observed_quantity(schema: Schema) -> None:
+    """The leaf is told as an instance-identifier, of entities and of sums."""
+    bench = Bench(schema).boot()
+    bench.discover("a", EntityInfo(id="box"))
+    bench.commit({"id": "box", "domain": "lab"}, domains={"domain": [{"name": "lab"}]})
+    box, lab = bench.domain.site.entities["box"], bench.domain.groups.domains["lab"]
+    interface = (
+        "/eman-entity:energy-management/entities/entity[id='box']/eman-power-interface:power-interface[name='in']"
+    )
+    voltage = "/eman-measurement:electrical/phase[name='l3']/voltage"
+    assert source(box, Selector(Q.VOLTAGE, 3, "in")) == interface + voltage
+    received = "/eman-entity:energy-management/eman-group:domains/domain[name='lab']/energy/received"
+    assert source(lab, Selector(Q.ENERGY_RECEIVED)) == received

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from eman_netconf.energy.canonical import optional
 from eman_netconf.energy.quantities import BATTERY_QUANTITIES, COUNTERS, GAUGES, POWER
-from eman_netconf.energy.taps import Selector
+from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.values import Quantity
 from eman_netconf.yang.tree import Path, Step
+from eman_netconf.yang.xpath_instance import to_instance_identifier
 
 
 def place(owner: Path, selected: Selector) -> Path:
@@ -23,6 +24,14 @@ def place(owner: Path, selected: Selector) -> Path:
             break
         path = (*path, Step(node, None if key is None else (key,)))
     return path
+
+
+def source(observed: Observed, selected: Selector) -> str:
+    """The instance-identifier of that leaf, of something that is observed."""
+    entry = observed.node_of_list
+    name = observed.record_key.rpartition(":")[2]
+    owner = (*(Step(node) for node in reversed([*entry.ancestors()])), Step(entry, (name,)))
+    return to_instance_identifier(place(owner, selected))
 
 
 def _steps(selected: Selector) -> Iterator[tuple[str, str | None]]:
