@@ -130,6 +130,9 @@ class Yard:
     def passes(self, end: End) -> bool:
         return end not in self.cold
 
+    def takes(self, end: End) -> bool:
+        return end not in self.cold
+
     def runs(self, entity: str) -> bool:
         return entity not in self.asleep
 

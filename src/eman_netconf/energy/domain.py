@@ -6,7 +6,8 @@ Values and time go in, effects come out; nothing here waits, asks the clock or o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,10 @@ from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Inventory, LinkState, Now, Outcome, Point, Reading, Wish
 from eman_netconf.errors import RpcErrors
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.energy.topology import Topology
+from eman_netconf.energy.topology_nodes import TopologyNodes
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode
+from eman_netconf.energy.what_if import Assumed, Outlook, what_if
 
 if TYPE_CHECKING:
     from eman_netconf.yang.diff import Change
@@ -47,7 +51,10 @@ class Domain:
         self.control = Control(self.site, self.timers, host_entity)
         self.intake = Intake(self.site, self.control)
         self.groups = Groups(schema, self.site)
-        self.conditions = Conditions(self.site, self.control.planner.vital)
+        self.thresholds = Thresholds(schema, self.site.nodes, self.timers, self.site.notices)
+        self.conditions = Conditions(self.site, self.control.guard.vital, self.thresholds)
+        self.topology = Topology(self.site, self.site.graph, self.site.nodes.shifted)
+        self._topology_nodes = TopologyNodes(schema)
         self.settling = Settling(self.timers)
         self.followers: list[Follower] = []
         self._archive = Archive(self.site, self.control, self.groups)
@@ -219,6 +226,10 @@ class Domain:
         while site.renamed:
             before, after = site.renamed.pop(0)
             for follower in self.followers:
+    def what_if(self, assumed: Iterable[Assumed]) -> Generator[None, None, Outlook]:
+        """What would come of failures and of switching, worked out in steps. Nothing is changed."""
+        return what_if(self.site, self.topology, self.groups, assumed)
+
                 follower.renamed(before, after, now, out)
         while site.refreshed or groups.configured:
             known: dict[str, Observed | None] = {**site.refreshed, **groups.configured}
@@ -253,6 +264,7 @@ class Domain:
         Entries are rendered when they are asked for, and remembered until something in them changes.
         """
         nodes, groups, links = self.site.nodes, self.groups.nodes, self.site.link_nodes
+        self.topology.touch()
         top = nodes.entities.parent
         assert top is not None
         configured = running.get(top)
@@ -279,6 +291,10 @@ class Domain:
         member = self.groups.nodes.member
         shown = _Rendered(self.groups.groups, lambda name: self.groups.groups[name].render(member))
         node = self.groups.nodes.groups.list
+            wiring = self._topology_nodes
+            children[wiring.container] = wiring.served(
+                self.topology, self.site.entities, partial(self.ordered, running)
+            )
         return {node: ListNode(node, shown)}
 
     def _backends(self, running: Inner) -> Mapping[SchemaNode, Data]:

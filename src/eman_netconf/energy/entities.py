@@ -114,6 +114,7 @@ class EntityNodes:
 
 
 class SiteView(Protocol):
+        self.shifted: set[str] = set()  # the same, for those who keep in mind what hangs on what
     """What an entity needs of the others to be rendered."""
 
     graph: Graph
@@ -310,6 +311,7 @@ class Entity:
         self._base = None
         self.stir()
 
+        self.nodes.shifted.add(self.id)
     def interface_read(self) -> None:
         """A reading of an interface is not what it was."""
         self._interfaces_node = self.node = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from eman_netconf.energy.accumulation import Flow
@@ -199,7 +199,7 @@ class Groups:
         for id_ in judged:
             entity = self._site.entities.get(id_)
             for total in self._of(id_, totals):
-                counts = entity is not None and not self._counted_already(id_, total)
+                counts = entity is not None and entity.in_service and not self.counted_already(id_, total.members)
                 before = len(total.parts), total.parts.get(id_)
                 total.set_part(id_, Part(entity.meter, False, id_) if counts and entity is not None else None)
                 if before != (len(total.parts), total.parts.get(id_)):
@@ -293,7 +293,7 @@ class Groups:
             found += [relation.peer for relation in graph.related(id_, type_)]
         return found
 
-    def _counted_already(self, id_: str, total: Total) -> bool:
+    def counted_already(self, id_: str, members: Container[str]) -> bool:
         """Whether the value of a member is in that of another member, directly or by steps."""
         graph = self._site.graph
         seen = {id_}
@@ -309,7 +309,7 @@ class Groups:
             for other in around:
                 if other in seen:
                     continue
-                if other in total.members and other in self._site.entities:
+                if other in members and (known := self._site.entities.get(other)) is not None and known.in_service:
                     return True
                 seen.add(other)
                 waiting.append(other)

@@ -180,10 +180,12 @@ class Jobs:
             return
         if not job.stages:
             self._finish(job, now, out)
+                interface.entity.stir()
             return
         stage = job.stages[0]
         job.awaits = stage.awaits
         if stage.after <= 0 or (stage.awaits and self._all_off(stage.awaits)):
+                entity.stir()
             self._send(job, now, out)
             return
         if stage.after > _PATIENCE:

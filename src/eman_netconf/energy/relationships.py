@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -126,6 +127,9 @@ class Site(Protocol):
     def passes(self, end: End) -> bool:
         """Whether the outlet can be counted on to pass power."""
 
+    def takes(self, end: End) -> bool:
+        """Whether the inlet is not known to be switched off."""
+
     def runs(self, entity: str) -> bool:
         """Whether the entity can be counted on to pass power on, as far as its own state goes."""
 
@@ -147,6 +151,12 @@ class Graph:
         self._wires: dict[str, dict[str, dict[End, int]]] = {}  # entity, interface, other end: how many claims
         self._said: dict[tuple[End, End], dict[Hashable, Evidence]] = {}  # by who says it, at this end
         self._relations: dict[str, dict[tuple[str, str], dict[tuple[Hashable, bool], Relation]]] = {}
+
+    def judged_by(self, site: Site) -> Graph:
+        """The same facts, now and later, with other answers to what it asks."""
+        other = copy(self)
+        other._site = site  # noqa: SLF001 - of its own copy
+        return other
 
     # facts in
 
@@ -323,7 +333,7 @@ class Graph:
     def outlets_of(self, entity: str) -> list[End]:
         """The outlets that feed ``entity`` or its parts, or that are stated to control its supply."""
         found: dict[End, None] = {}
-        for feed in self._all_feeds(entity):
+        for _, feed in self.ways(entity):
             if feed.outlet is not None:
                 found[End(feed.source, feed.outlet)] = None
         if not found:
@@ -333,7 +343,7 @@ class Graph:
         return list(found)
 
     def loss(self, cut: Iterable[End] = (), off: Iterable[str] = ()) -> list[str]:
-        """The entities that lose their last known supply when outlets are ``cut`` and entities turned ``off``.
+        """The entities that lose their last known supply when interfaces are ``cut`` and entities turned ``off``.
 
         An entity without any known feed and without container is taken to be fed from outside the model. Batteries
         are not counted on. ``off`` themselves are not in the answer.
@@ -341,9 +351,7 @@ class Graph:
         cuts = set(cut)
         dark = dict.fromkeys(off)
         asked = set(dark)
-        waiting = [load for end in cuts for load in self._behind(end.entity, end.interface)]
-        for entity in list(dark):
-            waiting += self._behind(entity, None)
+        waiting = self._hanging_on(cuts, dark)
         while waiting:
             entity = waiting.pop()
             if entity in dark:
@@ -358,10 +366,10 @@ class Graph:
         """Whether power can reach ``entity``, by the same measure as ``loss``."""
         return self._fed(entity, set(), {})
 
-    def downstream(self, entities: Iterable[str]) -> set[str]:
-        """``entities`` and all whose supply may depend on one of them."""
+    def downstream(self, entities: Iterable[str], cut: Iterable[End] = ()) -> set[str]:
+        """``entities`` and all whose supply may depend on one of them, or on an interface that is ``cut``."""
         found: set[str] = set()
-        waiting = list(entities)
+        waiting = [*entities, *self._hanging_on(cut, ())]
         while waiting:
             entity = waiting.pop()
             if entity not in found:
@@ -369,14 +377,31 @@ class Graph:
                 waiting += self._behind(entity, None)
         return found
 
+    def _hanging_on(self, cut: Iterable[End], off: Iterable[str]) -> list[str]:
+        """Those whose supply may depend directly on interfaces or entities; of an inlet, who has it."""
+        found: list[str] = []
+        for end in cut:
+            found += self._behind(end.entity, end.interface)
+            if self.peers(end, Role.SOURCE):
+                found += self._around(end.entity)
+        for entity in off:
+            found += self._behind(entity, None)
+        return found
+
+    def _around(self, entity: str) -> dict[str, None]:
+        """An entity and what it is contained in, from the inside out."""
+        found: dict[str, None] = {}
+        inside: str | None = entity
+        while inside is not None and inside not in found:
+            found[inside] = None
+            inside = self._site.container(inside)
+        return found
+
     def _behind(self, entity: str, outlet: str | None) -> list[str]:
         """Whose supply may depend on an entity or one outlet of it: loads, their containers, and parts."""
         found: dict[str, None] = {}
         for load in self.loads(entity, outlet):
-            inside: str | None = load
-            while inside is not None and inside not in found:
-                found[inside] = None
-                inside = self._site.container(inside)
+            found.update(self._around(load))
         if outlet is None:
             found.update(dict.fromkeys(self._site.components(entity)))
             container = self._site.container(entity)
@@ -384,8 +409,10 @@ class Graph:
                 found[container] = None
         return list(found)
 
-    def _all_feeds(self, entity: str) -> list[Feed]:
-        """The feeds of an entity and of those parts of it that have their own, such as power supplies."""
+    def ways(self, entity: str) -> list[tuple[str, Feed]]:
+        """The feeds of an entity and of those parts of it that have their own, such as power supplies, each with
+        who has the inlet.
+        """
         inside = dict.fromkeys([entity])
         waiting = [entity]
         while waiting:
@@ -393,7 +420,19 @@ class Graph:
                 if part not in inside:
                     inside[part] = None
                     waiting.append(part)
-        return [feed for part in inside for feed in self.feeds(part)]
+        return [(part, feed) for part in inside for feed in self.feeds(part)]
+
+    def passes(self, part: str, feed: Feed, cuts: Container[End] = ()) -> bool:
+        """Whether a feed of ``part`` is switched through at both ends, when ``cuts`` are not."""
+        site = self._site
+        if feed.outlet is not None:
+            outlet = End(feed.source, feed.outlet)
+            if outlet in cuts or not site.passes(outlet):
+                return False
+        if feed.inlet is None:
+            return True
+        inlet = End(part, feed.inlet)
+        return inlet not in cuts and site.takes(inlet)
 
     def _fed(self, entity: str, cuts: set[End], dark: Mapping[str, None]) -> bool:
         """Whether some way up from ``entity`` through what passes power ends at an entity that needs no feed."""
@@ -404,16 +443,13 @@ class Graph:
             if here in asked or here in dark or (here != entity and not self._site.runs(here)):
                 continue
             asked.add(here)
-            feeds = self._all_feeds(here)
-            if not feeds:
+            ways = self.ways(here)
+            if not ways:
                 container = self._site.container(here)
                 if container is None:
                     return True
                 waiting.append(container)
-            for feed in feeds:
-                outlet = End(feed.source, feed.outlet) if feed.outlet is not None else None
-                if outlet is None or (outlet not in cuts and self._site.passes(outlet)):
-                    waiting.append(feed.source)
+            waiting += [feed.source for part, feed in ways if self.passes(part, feed, cuts)]
         return False
 
 

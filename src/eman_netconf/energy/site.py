@@ -101,6 +101,11 @@ class Site:
         return record is not None and record.exists and record.runs
 
     def switchable(self, end: End) -> bool:
+    def takes(self, end: End) -> bool:
+        """Whether an inlet can be counted on to take power: nobody switched it off, or is about to."""
+        interface = self.interface(end)
+        return interface is None or interface.passes
+
         interface = self.interface(end)
         return interface is not None and interface.switch is not None
 

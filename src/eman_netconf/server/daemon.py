@@ -30,6 +30,7 @@ from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations import energy as actions
+from eman_netconf.operations import topology
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.history import Commits
 from eman_netconf.operations.monitoring import Monitoring, capabilities
@@ -223,6 +224,7 @@ class Daemon:
             actions={
                 **audit.audited({**actions.actions(self.energy), **alarms.actions()}, self.energy.domain.site),
                 **self.commits.actions(),
+                **topology.actions(self.energy.domain),
             },
         )
 

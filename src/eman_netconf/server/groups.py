@@ -1,6 +1,6 @@
 """The rules of access a new server begins with: three groups without members, and nothing for anybody else.
 
-- ``monitor`` reads what is no secret, and subscribes to notifications;
+- ``monitor`` reads what is no secret, asks what would be if, and subscribes to notifications;
 - ``operate`` may also call the actions in the ``control`` containers, and those on alarms;
 - ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings; and see
   the list of commits and undo them, as far as it may edit what they changed.
@@ -24,6 +24,7 @@ _PREFIXES = {
     "embe": "urn:eman:yang:eman-backend",
     "emgrp": "urn:eman:yang:eman-group",
     "empi": "urn:eman:yang:eman-power-interface",
+    "emtop": "urn:eman:yang:eman-topology",
     "emsrv": "urn:eman:yang:eman-server",
 }
 _WRITING = "create update delete"
@@ -46,6 +47,9 @@ _EDITING_RPCS = {
     "ietf-netconf-partial-lock": ("partial-lock", "partial-unlock"),
     "eman-server": ("revert",),
 }
+_QUESTIONS = {
+    "ask-what-if": "/em:energy-management/emtop:topology",
+}
 _CONTROLS = {
     "control-entities": "/em:energy-management/em:entities/em:entity/em:control",
     "control-supplies": "/em:energy-management/em:entities/em:entity/empi:power-interface/empi:control",
@@ -62,6 +66,7 @@ _KEPT = {
 def first_rules() -> bytes:
     """A <config> with defaults, groups and rules."""
     groups = "".join(f"<group><name>{name}</name></group>" for name in (MONITOR, OPERATE, CONFIGURE))
+    questions = [_data(name, path, "exec", "permit") for name, path in _QUESTIONS.items()]
     controls = [_data(name, path, "read exec", "permit") for name, path in _CONTROLS.items()]
     # by module and not by path, which would need a prefix for the namespace it stands in: many clients lose those
     rules = _rule("keep-rules", "<module-name>ietf-netconf-acm</module-name>", _WRITING, "deny")
@@ -73,7 +78,7 @@ def first_rules() -> bytes:
         f'<config xmlns="{BASE_NS}"><nacm xmlns="{_NACM}"{declared}>'
         "<read-default>permit</read-default><write-default>deny</write-default><exec-default>deny</exec-default>"
         f"<groups>{groups}</groups>"
-        f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), _rpcs(_READING_RPCS))}"
+        f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), (*_rpcs(_READING_RPCS), *questions))}"
         f"{_list(OPERATE, (OPERATE, CONFIGURE), controls)}"
         f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), commits, *kept, edits))}"
         "</nacm></config>"
