@@ -10,6 +10,11 @@ from eman_netconf.energy.conditions import Kind, Severity
 _ENTITY: Final = "/eman-entity:energy-management/eman-entity:entities/eman-entity:entity"
 _INTERFACE: Final = f"{_ENTITY}/eman-power-interface:power-interface"
 _BATTERY: Final = f"{_ENTITY}/eman-battery:battery"
+_THRESHOLDS: Final = (
+    f"{_ENTITY}/eman-threshold:threshold",
+    "/eman-entity:energy-management/eman-group:domains/eman-group:domain/eman-threshold:threshold",
+    "/eman-entity:energy-management/eman-group:groups/eman-group:group/eman-threshold:threshold",
+)
 _BACKEND: Final = "/eman-entity:energy-management/eman-backend:backends/eman-backend:backend"
 
 
@@ -83,6 +88,13 @@ TYPES: Final[Mapping[Kind, AlarmType]] = {
         severities=(Severity.MAJOR,),
         description="A battery is hotter or colder than its threshold. Look after the air around it; stop charging it.",
         cleared="The temperature is well again",
+    ),
+    Kind.THRESHOLD_CROSSED: AlarmType(
+        resources=_THRESHOLDS,
+        severities=(Severity.WARNING, Severity.MINOR, Severity.MAJOR, Severity.CRITICAL),
+        description="A quantity is beyond the level that an operator set for it. Look after what the threshold is "
+        "named for, or set another level if this one is passed in the ordinary course of things.",
+        cleared="The value is back, or it is not watched any more",
     ),
 }
 

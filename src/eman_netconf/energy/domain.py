@@ -30,6 +30,7 @@ from eman_netconf.energy.values import Inventory, LinkState, Now, Outcome, Point
 from eman_netconf.errors import RpcErrors
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.energy.topology import Topology
+from eman_netconf.energy.thresholds import Thresholds
 from eman_netconf.energy.topology_nodes import TopologyNodes
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode
 from eman_netconf.energy.what_if import Assumed, Outlook, what_if
@@ -56,7 +57,11 @@ class Domain:
         self.topology = Topology(self.site, self.site.graph, self.site.nodes.shifted)
         self._topology_nodes = TopologyNodes(schema)
         self.settling = Settling(self.timers)
-        self.followers: list[Follower] = []
+        self.followers: list[Follower] = [self.thresholds]
+        self._wall = Wall()
+        self.recorder = Recorder(schema, self.timers, self._wall, self.settling.lay)
+        self.series = Collector(schema, self.site.nodes, self.timers, self._wall, self.site.notices)
+        self.followers += [self.recorder, self.series]
         self._archive = Archive(self.site, self.control, self.groups)
         self._turned: set[str] = set()
         self._order: tuple[int, Mapping[Key, Inner], Mapping[Key, Entity]] = (-1, {}, {})
@@ -283,6 +288,11 @@ class Domain:
     def _domains(self) -> Mapping[SchemaNode, Data]:
         self.groups.arrange()
         shown = _Rendered(self.groups.domains, lambda name: self.groups.domains[name].render(None))
+    def upset(self) -> set[str]:
+        """The keys of domains and groups of which a threshold stands otherwise since this was asked last."""
+        keys, self.thresholds.upset = self.thresholds.upset, set()
+        return keys
+
         node = self.groups.nodes.domains.list
         return {node: ListNode(node, shown)}
 

@@ -112,6 +112,7 @@ class EntityNodes:
         self.stirred: set[str] = set()  # ids of entities that show something else than before, readings aside
         self.unsaved: dict[Entity, None] = {}  # whose counters or wishes changed since they were last persisted
 
+        self.laid: set[SchemaNode] = set()  # lists of which the entries are an extra's
 
 class SiteView(Protocol):
         self.shifted: set[str] = set()  # the same, for those who keep in mind what hangs on what
@@ -395,7 +396,7 @@ class Entity:
             self._lay_info(children, info)
         if self.config is not None:
             children.update(self.config.children)
-            for node in (nodes.interfaces.interface, nodes.states.container, nodes.relationship):
+            for node in (nodes.interfaces.interface, nodes.states.container, nodes.relationship, *nodes.laid):
                 children.pop(node, None)
             children.pop(nodes.batteries.battery, None)
         if self.tellers:

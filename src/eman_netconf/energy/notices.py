@@ -30,6 +30,10 @@ class Notices:
     def about_backend(self, name: str, backend: str, wall: float, leaves: Leaves) -> Notify:
         return Notify(self._build(name, {"backend": backend, "time": stamp(wall), **leaves}), "")
 
+    def about_total(self, name: str, wall: float, leaves: Leaves) -> Notify:
+        """``name`` happened to a domain or a group, which ``leaves`` names."""
+        return Notify(self._build(name, {"time": stamp(wall), **leaves}), "")
+
     def _build(self, name: str, leaves: Leaves) -> Inner:
         node, children = self._nodes[name]
         data: dict[SchemaNode, Data] = {}

@@ -81,6 +81,31 @@ IDENTITIES: Mapping[str, Quantity] = {
     **{f"eman-battery:{name}": quantity for name, quantity in _OF_BATTERIES.items()},
 }
 BATTERY_QUANTITIES = frozenset(_OF_BATTERIES.values())
+#: What the values of a quantity are counted in, as people write it.
+UNITS: Mapping[Quantity, str] = {
+    Quantity.ACTIVE_POWER: "W",
+    Quantity.APPARENT_POWER: "VA",
+    Quantity.REACTIVE_POWER: "var",
+    Quantity.POWER_FACTOR: "",
+    Quantity.PHASE_ANGLE: "degrees",
+    Quantity.VOLTAGE: "V",
+    Quantity.VOLTAGE_TO_NEXT: "V",
+    Quantity.CURRENT: "A",
+    Quantity.NEUTRAL_CURRENT: "A",
+    Quantity.FREQUENCY: "Hz",
+    Quantity.THD_VOLTAGE: "%",
+    Quantity.THD_CURRENT: "%",
+    Quantity.ENERGY_RECEIVED: "Wh",
+    Quantity.ENERGY_PROVIDED: "Wh",
+    Quantity.CHARGE: "mAh",
+    Quantity.CHARGE_PERCENT: "%",
+    Quantity.ACTUAL_CAPACITY: "mAh",
+    Quantity.CYCLE_COUNT: "cycles",
+    Quantity.BATTERY_VOLTAGE: "V",
+    Quantity.BATTERY_CURRENT: "A",
+    Quantity.TEMPERATURE: "degrees Celsius",
+    Quantity.RUNTIME_REMAINING: "s",
+}
 _PHASES = {"l1": 1, "l2": 2, "l3": 3}
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from eman_netconf.alarms.register import Register
 from eman_netconf.datastore.datastores import Datastores
-from eman_netconf.energy.conditions import Sort, Subject
+from eman_netconf.energy.conditions import Sort, Subject, about_total
 from eman_netconf.energy.effects import Notify
 from eman_netconf.operations.alarms import AlarmsShown, actions
 from eman_netconf.operations.ports import ActionHandler
@@ -43,12 +43,13 @@ class Alarms:
         """The handlers of the actions on alarms."""
         return actions(self._register)
 
-    def _judge(self, entities: Iterable[str], backends: Iterable[str]) -> None:
+    def _judge(self, entities: Iterable[str], backends: Iterable[str], totals: Iterable[str]) -> None:
         conditions = self._energy.domain.conditions
         entities = set(entities)
         if entities:
             entities |= conditions.dependent(entities)
         subjects = {Subject(Sort.ENTITY, id_) for id_ in entities} | {Subject(Sort.BACKEND, name) for name in backends}
+        subjects |= {about_total(key) for key in totals}
         if not self._judged:  # what was wrong in an earlier life may be about what is gone
             subjects |= self._register.subjects()
             self._judged = True

@@ -59,8 +59,10 @@ class Energy:
         self.poller = Poller(plugins, self, clock, state / "backends")
         self.published: list[Callable[[Notify], None]] = []
         self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
-        self.troubled: list[Callable[[set[str], set[str]], None]] = []  # entities, backends: maybe well, maybe not
-        self.keepers: dict[str, Keeper] = {}  # by the word their records begin with, which no id does
+        #: told of entities, backends, and keys of totals with which something may be wrong or well again
+        self.troubled: list[Callable[[set[str], set[str], set[str]], None]] = []
+        #: by the word their records begin with, which no id does
+        self.keepers: dict[str, Keeper] = {"thresholds": domain.thresholds}
         self._history = history
         self._vault = vault
         self._timer_moved = asyncio.Event()
@@ -251,10 +253,10 @@ class Energy:
                 case Audit(_, by, entity, event):
                     audit.energy(by, entity, event)
         self._timer_moved.set()
-        stirred, turned = self.domain.stirred(), self.domain.turned()
-        if stirred or turned:
+        stirred, turned, upset = self.domain.stirred(), self.domain.turned(), self.domain.upset()
+        if stirred or turned or upset:
             for judge in self.troubled:
-                judge(stirred, turned)
+                judge(stirred, turned, upset)
         if stirred or powers:
             for told in self.stirred:
                 told(stirred, powers)
