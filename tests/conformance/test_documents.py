@@ -52,13 +52,7 @@ TOTALS = (
 
 #: State leaves that the demo site does not fill, and why.
 ABSENT = {
-    **{
-        f"{total}/power/{leaf}": "totals add up real power; the angles of the parts are not known to be alike"
-        for total in TOTALS
-        for leaf in ("apparent", "reactive", "power-factor", "phase-angle")
-    },
     **{f"{total}/{kind}/accuracy-class": "a sum is of no class" for total in TOTALS for kind in ("power", "energy")},
-    **{f"{total}/energy/accuracy": "of a sum only the accuracy of power is worked out" for total in TOTALS},
     **{f"{total}/energy/missing": "what is missing now is told beside the power" for total in TOTALS},
     f"{TOTALS[0]}/power/reporter": "what contributes to the domains of the demo has reporters of its own, or several",
     f"{TOTALS[0]}/energy/reporter": "as at the power",
@@ -76,6 +70,15 @@ ABSENT = {
     f"{INTERFACE}/eman-measurement:energy/discontinuity-time": "simulated counters do not start again",
     f"{ENTITY}/foreign-id/authority": "the identifiers of simulated boxes need none",
     f"{INTERFACE}/foreign-id/authority": "the identifiers of simulated boxes need none",
+    **{
+        f"{ENTITY}/eman-measurement:anomaly/{leaf}": "simulated instruments tell no nonsense"
+        for leaf in ("kind", "quantity", "place", "state", "first-time", "last-time", "count", "last-value")
+    },
+    "/eman-entity:energy-management/eman-backend:backends/backend/link/unknown-point": "simulated boxes know themselves",
+    f"{INTERFACE}/eman-measurement:power/accuracy-bound": "no interface of the demo is a sum of several",
+    f"{INTERFACE}/eman-measurement:energy/accuracy-bound": "as at the power",
+    f"{ENTITY}/eman-measurement:electrical/accuracy-bound": "voltages are never sums",
+    f"{INTERFACE}/eman-measurement:electrical/accuracy-bound": "voltages are never sums",
     f"{STATISTICS}/energy-provided": "what has states in the demo only receives",
 }
 #: State leaves that may be filled or not, and what it depends on.

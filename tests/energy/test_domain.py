@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from eman_netconf.energy.effects import Changed, Notify
+from eman_netconf.energy.effects import Changed, Notify, Warn
 from eman_netconf.energy.values import (
     BatteryInfo,
     Direction,
@@ -353,11 +353,13 @@ def test_a_keyed_read_makes_one_entry(bench: Bench) -> None:
 
 
 def test_readings_of_nobody_change_nothing(bench: Bench) -> None:
-    """Unknown backends and points, impossible stamps: no effects, no traceback."""
+    """Unknown backends and points, impossible stamps: nothing is taken, nothing falls over, and one warning each."""
     bench.discover("m", EntityInfo())
     odd = [bench.reading(Q.ACTIVE_POWER, 1, at=at) for at in (float("nan"), float("inf"), -1.0, 1e15)]
-    assert bench.read("m", *odd) == []
+    assert [type(effect) for effect in bench.read("m", *odd)] == [Changed, Warn]
     assert bench.read("nobody", bench.reading(Q.ACTIVE_POWER, 1)) == []
-    assert bench.read("m", bench.reading(Q.ACTIVE_POWER, 1, "x"), missing={Point("y"): "?"}) == []
+    stray = bench.reading(Q.ACTIVE_POWER, 1, "x")
+    assert [type(effect) for effect in bench.read("m", stray, missing={Point("y"): "?"})] == [Warn]
+    assert bench.read("m", stray) == []
     assert bench.at("m", "power") is None
     assert bench.now.wall == START

@@ -192,7 +192,6 @@ def test_what_changed_is_told_by_part(bench: Bench) -> None:
         bench.reading(Quantity.ACTIVE_POWER, 1),
         bench.reading(Quantity.APPARENT_POWER, 2),
         bench.reading(Quantity.VOLTAGE, 230, "", "in"),
-        bench.reading(Quantity.ACTIVE_POWER, 1, "nobody"),
     )
     assert effects == [Changed("m", "power"), Changed("m", "power-interface")]
 

@@ -34,7 +34,7 @@ def test_an_outlet_stands_for_the_inlet_it_feeds(bench: Bench) -> None:
 
 
 def test_an_entity_without_meter_is_the_sum_of_its_inlets(bench: Bench) -> None:
-    """Two metered inlets make the entity; its accuracy is the worst case, and a part without value is named."""
+    """Two metered inlets make the entity, with its accuracy and its bound, and a part without value is named."""
     strip(bench)
     bench.tell("pdu", Q.ACTIVE_POWER, Decimal(-100), "", "o1", accuracy=Decimal(1))
     assert bench.at("srv", "power").leaf("active") == "100.0"
@@ -43,7 +43,7 @@ def test_an_entity_without_meter_is_the_sum_of_its_inlets(bench: Bench) -> None:
     total = bench.at("srv", "power")
     assert total.leaf("active") == "400.0"
     assert total.at("missing") is None
-    assert total.leaf("accuracy") == "1.75"
+    assert (total.leaf("accuracy"), total.leaf("accuracy-bound")) == ("1.52", "1.75")
     assert total.leaf("reporter") == "pdu"
 
 

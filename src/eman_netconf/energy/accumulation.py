@@ -16,7 +16,7 @@ The laws:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from eman_netconf.energy.anomalies import Kind
 from eman_netconf.energy.counters import CEILING, Counter, Flow
@@ -51,13 +51,20 @@ def split(before: int, after: int, microseconds: int) -> tuple[int, int]:
     return received, provided
 
 
+class Book(Protocol):
+    """Who keeps account of the totals over time."""
+
+    def dump(self) -> list[Any] | None:
+        """JSON-able: what is in the totals and was not recorded yet; None = nothing."""
+
+
 class Energy:
     """The two growing totals of one meter, and where they come from.
 
     Counted by the device where it counts (``count``), else integrated from power (``integrate``), else taken over
     from other meters (``take``). ``start``, ``end`` and ``broken`` (discontinuity) are wall-clock seconds. ``ceiling``
     is what the place can carry at most, in milliwatts. ``odd`` is what was odd about the last reading, for whoever
-    gave it to take away.
+    gave it to take away. ``unrecorded`` is what the ``book`` of an earlier life told, until there is one that takes it.
     """
 
     __slots__ = (
@@ -68,6 +75,7 @@ class Energy:
         "_sample",
         "accuracy",
         "accuracy_class",
+        "book",
         "broken",
         "ceiling",
         "end",
@@ -77,6 +85,7 @@ class Energy:
         "provided",
         "received",
         "start",
+        "unrecorded",
     )
 
     def __init__(self) -> None:
@@ -91,6 +100,8 @@ class Energy:
         self.ceiling = CEILING
         self.odd: Kind | None = None
         self.hidden = False  # not shown until the device was read again
+        self.book: Book | None = None
+        self.unrecorded: list[Any] | None = None
         self._in: Counter | None = None
         self._out: Counter | None = None
         self._sample: tuple[int, int] | None = None  # microseconds of the monotonic clock, milliwatts
@@ -101,6 +112,11 @@ class Energy:
     def counted(self) -> bool:
         """Whether the device itself counts."""
         return self._in is not None or self._out is not None
+
+    @property
+    def amount(self) -> int:
+        """All that flowed, either way."""
+        return (self.received or 0) + (self.provided or 0)
 
     def count(
         self, quantity: str, raw: int, wall: float, mono: float, wraps_at: int | None, longest: float = 60.0
@@ -243,6 +259,7 @@ class Energy:
                 for name, counter in ((Quantity.ENERGY_RECEIVED, self._in), (Quantity.ENERGY_PROVIDED, self._out))
                 if counter is not None
             },
+            "unrecorded": self.unrecorded if self.book is None else self.book.dump(),
         }
 
     def load(self, state: Mapping[str, Any], now_wall: float, *, clean: bool) -> None:
@@ -254,6 +271,7 @@ class Energy:
         self.received, self.provided = state["received"], state["provided"]
         self.start, self.end, self.broken = state["start"], state["end"], state["broken"]
         self.method, self._integrated = state["method"], state["integrated"]
+        self.unrecorded = state.get("unrecorded")
         self._carry = (state["carry"][0], state["carry"][1])
         counters = state["counters"]
         if Quantity.ENERGY_RECEIVED in counters:

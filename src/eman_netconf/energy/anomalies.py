@@ -110,41 +110,51 @@ class Anomalies:
         self._node: ListNode | None = None
         self.active = 0
 
-    def note(self, kind: Kind, entity: str, reading: Reading, now: Now, out: list[Effect]) -> None:
-        """``reading`` of ``entity`` was odd."""
+    def note(self, kind: Kind, entity: str, reading: Reading, now: Now, out: list[Effect], *, taken: bool) -> bool:
+        """``reading`` of ``entity`` was odd, and yet ``taken`` or not. Whether more is said now than how often."""
         where = _where(reading)
         kinds = self._troubles.get(where)
         trouble = kinds.get(kind) if kinds is not None else None
         if trouble is None:
             self._make_room()
             trouble = self._troubles.setdefault(where, {})[kind] = _Trouble(now.wall)
+            news = True
             self.active += 1
-            out.append(Changed(entity, "anomaly"))
-        elif not trouble.active:
+        else:
+            news = not trouble.active
+            self.active += news
             trouble.active = True
-            self.active += 1
-            out.append(Changed(entity, "anomaly"))
+        if taken:  # then this is what is wrong with it, and what was before is past
+            news = self._end(where, but=kind) or news
         trouble.count += 1
         trouble.last = now.wall
         trouble.value = _text(reading.value)
         self._node = None
+        if news:
+            out.append(Changed(entity, "anomaly"))
         if now.mono - self._said.get(kind, -_QUIET) >= _QUIET:
             self._said[kind] = now.mono
             told = f"{where.quantity} at {where.place}" if where.place != "entity" else where.quantity
             out.append(Warn(f"{entity}: {told} told as {trouble.value} {_SAID[kind]}"))
+        return news
 
     def good(self, entity: str, reading: Reading, out: list[Effect]) -> bool:
         """A reading was taken without a doubt: the troubles with its quantity are past. Whether there were any."""
-        ended = False
-        for trouble in self._troubles.get(_where(reading), {}).values():
-            if trouble.active:
-                trouble.active = False
-                self.active -= 1
-                ended = True
-        if ended:
-            self._node = None
-            out.append(Changed(entity, "anomaly"))
-        return ended
+        if not self._end(_where(reading)):
+            return False
+        self._node = None
+        out.append(Changed(entity, "anomaly"))
+        return True
+
+    def _end(self, where: _Where, but: Kind | None = None) -> bool:
+        """All troubles there are past, but one; whether any was not."""
+        ended = [
+            trouble for kind, trouble in self._troubles.get(where, {}).items() if trouble.active and kind is not but
+        ]
+        for trouble in ended:
+            trouble.active = False
+        self.active -= len(ended)
+        return bool(ended)
 
     def _make_room(self) -> None:
         """Forget the one that was last seen the longest ago, of those that are past if there are any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from math import isfinite
 
 from eman_netconf.yang.schema import Schema, SchemaNode
 
@@ -54,6 +55,11 @@ def stamp(wall: float) -> str:
         date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         text = _stamps[wall] = f"{date}.{fraction:03d}Z" if fraction else f"{date}Z"
     return text
+
+
+def finite(value: Number) -> bool:
+    """Whether it is a number, however large."""
+    return value.is_finite() if isinstance(value, Decimal) else isinstance(value, int) or isfinite(value)
 
 
 def boolean(value: object) -> str:

@@ -181,7 +181,8 @@ class Counter:
         step, growth = unwrap(self.last, raw, likely, wraps_at, around)
         mark = Mark.MEASURED
         if self._replaced:
-            growth, mark, self._replaced = 0, Mark.MISSING, False
+            growth, mark, self.odd, self._replaced = 0, Mark.MISSING, Kind.METER_REPLACED, False
+            self._least, self._rate, self._believes_power = 0, 0.0, True
         elif step is Step.DOUBTFUL:
             resumed = self._resume(raw, mono, held, most, expected, wraps_at, ceiling) if held is not None else None
             if resumed is None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from eman_netconf.energy.accumulation import Flow
+from eman_netconf.energy.anomalies import Anomalies, AnomalyNodes
 from eman_netconf.energy.batteries import Battery, BatteryNodes
 from eman_netconf.energy.canonical import Identities, clipped, decimal64, stamp
 from eman_netconf.energy.interfaces import ForeignIdNodes, Interface, InterfaceNodes
@@ -97,6 +98,7 @@ class EntityNodes:
         self.interfaces = InterfaceNodes(entity, identities, classes)
         self.states = StateNodes(entity)
         self.batteries = BatteryNodes(entity, identities)
+        self.anomalies = AnomalyNodes(entity)
         self.relationship = relation = entity.child("relationship")
         self.relation_type = relation.child("type")
         self.peer = relation.child("peer")
@@ -147,6 +149,7 @@ class Entity:
         "_batteries_node",
         "_interfaces_node",
         "_relations_node",
+        "anomalies",
         "batteries",
         "config",
         "extras",
@@ -184,6 +187,7 @@ class Entity:
         self.tapped: dict[str, tuple[tuple[Selector, Tap], ...]] = {}
         self.reach: Reachability | None = None
         self.reach_since: float | None = None
+        self.anomalies: Anomalies | None = None  # as soon as there was one
         self.going_off = False  # a command under way or planned turns it off
         self.state_holder = Holder()
         self.limit_holder = Holder()

@@ -282,7 +282,8 @@ class Groups:
             total.set_part(id_, None)
         for id_ in meters:
             entity = self._site.entities.get(id_)
-            total.set_part(id_, Part(entity.meter, False, id_) if entity is not None else None)
+            counts = entity is not None and not self.counted_already(id_, meters)
+            total.set_part(id_, Part(entity.meter, False, id_) if counts and entity is not None else None)
         return before != total.parts
 
     def _inside(self, id_: str) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from eman_netconf.energy.accumulation import RANK
+from eman_netconf.energy.anomalies import Anomalies, Kind
 from eman_netconf.energy.batteries import QUANTITIES as BATTERY_QUANTITIES
 from eman_netconf.energy.batteries import Battery
-from eman_netconf.energy.canonical import in_thousandths
+from eman_netconf.energy.canonical import finite, in_thousandths
 from eman_netconf.energy.control import Control
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import REACHED, Entity, Reachability, worst
@@ -46,22 +47,27 @@ class Intake:
         }
 
     def take(self, link: Link, readings: Iterable[Reading], now: Now, out: list[Effect]) -> None:
-        """Take readings in their order. Those of unknown points, late ones and impossible values change nothing."""
+        """Take readings in their order. Those of unknown points, late ones and impossible values change nothing.
+
+        What is wrong with them is noted at the entity, or at the link where they are of no entity.
+        """
         changed: dict[tuple[str, str], None] = {}
         points = link.points
         wall, mono_now = now.wall, now.mono
         for reading in readings:
             found = points.get(reading.point)
-            if found is None or reading.method not in RANK or not 0 <= reading.at <= _LAST_STAMP:
+            if found is None:
+                link.unknown(reading.point, out)
                 continue
             entity, thing = found
+            if reading.method not in RANK or not 0 <= reading.at <= _LAST_STAMP:
+                self._note(entity, Kind.MALFORMED, reading, now, out, taken=False)
+                continue
             # the monotonic instant at which it held; a stamp from the future is taken as now
             age = wall - reading.at
             mono = mono_now - age if age > 0 else mono_now
             quantity = reading.quantity
             part: str | None
-            if isinstance(reading.value, Decimal) and not reading.value.is_finite():
-                continue
             if quantity in _METERED:
                 if isinstance(thing, Battery):
                     continue
@@ -69,6 +75,11 @@ class Intake:
                 meter = entity.meter if interface is None else interface.meter
                 first = not meter.measures
                 part = meter.take(quantity, reading, mono)
+                if meter.odd is not None:
+                    odd, meter.odd = meter.odd, None
+                    self._note(entity, odd, reading, now, out, taken=part is not None)
+                elif part is not None and entity.anomalies is not None and entity.anomalies.active:
+                    self._good(entity, reading, out)
                 if part is None:
                     continue
                 taps = meter.taps
@@ -81,6 +92,9 @@ class Intake:
                     self._site.now_measured(interface)
                 if part == "energy" or interface is not None:
                     entity.keep()
+            elif isinstance(reading.value, Decimal | float) and not finite(reading.value):
+                self._note(entity, Kind.NOT_A_NUMBER, reading, now, out, taken=False)
+                continue
             elif isinstance(thing, Battery):
                 part = self._battery(entity, thing, reading, mono, now, out)
             elif quantity in self._handlers:
@@ -90,6 +104,22 @@ class Intake:
             if part:
                 changed[entity.id, part] = None
         out.extend(Changed(entity_id, part) for entity_id, part in changed)
+
+    def _note(self, entity: Entity, odd: Kind, reading: Reading, now: Now, out: list[Effect], *, taken: bool) -> None:
+        """Keep what is odd about a reading where it is seen."""
+        anomalies = entity.anomalies
+        if anomalies is None:
+            anomalies = entity.anomalies = Anomalies(self._site.nodes.anomalies)
+            entity.extras["anomalies"] = anomalies
+        if anomalies.note(odd, entity.id, reading, now, out, taken=taken):
+            entity.stir()
+        else:
+            entity.changed()
+
+    def _good(self, entity: Entity, reading: Reading, out: list[Effect]) -> None:
+        """A reading is as it should be: what was wrong with its quantity is past."""
+        if entity.anomalies is not None and entity.anomalies.good(entity.id, reading, out):
+            entity.stir()
 
     # --- who answered
 
@@ -176,6 +206,8 @@ class Intake:
             entity.meter.model(watts, mono)
         entity.states_changed()
         entity.keep()
+        if states.pace is not None and entity.state_holder.is_since_sent(mono):
+            states.pace.found(on=not states.is_off, at=at, changed=bool(known))
         if states.is_off:
             entity.going_off = False
             self._control.jobs.went_off(entity, now, out)
@@ -208,6 +240,10 @@ class Intake:
                     other.turned()
         if supply is Supply.OFF:
             interface.pending = None
+        if interface.pace is not None and supply in (Supply.ON, Supply.OFF) and interface.holder.is_since_sent(mono):
+            changed = before is not None and before is not supply
+            if interface.pace.found(on=supply is Supply.ON, at=reading.at, changed=changed):
+                entity.keep()
         self._control.read(interface.holder, entity, mono, now, out)
         for id_ in dict.fromkeys(self._supplied(interface, loads)):
             self._by_supply(self._site.entities[id_], reading.at, mono, now, out)

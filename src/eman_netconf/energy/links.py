@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import clipped, decimal64, stamp
+from eman_netconf.energy.effects import Effect, Warn
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.values import LinkState, Now, Point
@@ -13,6 +14,7 @@ from eman_netconf.yang.tree import Data, Inner
 _seconds = decimal64(3)
 _SHORTEST_GAP = 60.0  # seconds without a reading that are always bridged
 _DEFAULT_INTERVAL = 10.0
+_MOST_UNKNOWN = 16  # unknown points that are remembered
 
 #: What a link is in when its device does not answer.
 LOST = frozenset({LinkState.STALE, LinkState.BACKING_OFF})
@@ -36,6 +38,8 @@ class LinkNodes:
         self.polls = link.child("polls")
         self.failures = link.child("failures")
         self.poll_duration = link.child("poll-duration")
+        self.unknown_readings = link.child("unknown-readings")
+        self.unknown_point = link.child("unknown-point")
 
 
 class Link:
@@ -59,6 +63,8 @@ class Link:
         "state",
         "tells",
         "timeout",
+        "unknown_points",
+        "unknown_readings",
         "unusable",
     )
 
@@ -80,7 +86,24 @@ class Link:
         self.points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
         self.tells: dict[str, str] = {}  # local name -> entity id
         self.missed: dict[str, float] = {}  # local names without readings, since when (monotonic)
+        self.unknown_readings = 0  # of points that belong to nothing here
+        self.unknown_points: dict[Point, None] = {}  # the first few of them
         self.node: Inner | None = None
+
+    def unknown(self, point: Point, out: list[Effect]) -> None:
+        """A reading came for a point that belongs to nothing here; the log is told of the first one alone."""
+        self.unknown_readings += 1
+        self.node = None
+        if len(self.unknown_points) < _MOST_UNKNOWN and point not in self.unknown_points:
+            if not self.unknown_points:
+                told = f"backend {self.name} reads {_text(point)}, which is not in its inventory; that is left out"
+                out.append(Warn(told))
+            self.unknown_points[point] = None
+
+    def found(self) -> None:
+        """The points are others than before."""
+        self.unknown_points = {point: None for point in self.unknown_points if point not in self.points}
+        self.node = None
 
     def configure(self, config: Inner | None) -> None:
         """Take the intervals from the configured entry, and whether it is at work."""
@@ -134,7 +157,10 @@ class Link:
             nodes.state: self.state.value,
             nodes.polls: str(self.polls),
             nodes.failures: str(self.failures),
+            nodes.unknown_readings: str(self.unknown_readings),
         }
+        if self.unknown_points:
+            children[nodes.unknown_point] = tuple(dict.fromkeys(map(_text, self.unknown_points)))
         if self.since is not None:
             children[nodes.state_since] = stamp(self.since)
         if self.last_contact is not None:
@@ -145,3 +171,13 @@ class Link:
             children[nodes.poll_duration] = _seconds(max(self.poll_duration, 0.0))
         self.node = Inner(nodes.link, children)
         return self.node
+
+
+def _text(point: Point) -> str:
+    """A point in words, as a backend names it."""
+    words = [f"entity {point.entity}" if point.entity else "the device"]
+    if point.interface is not None:
+        words.append(f"power-interface {point.interface}")
+    if point.battery is not None:
+        words.append(f"battery {point.battery}")
+    return clipped(" ".join(words))

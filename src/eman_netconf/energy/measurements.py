@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from math import isfinite
+from math import atan2, degrees, hypot, sqrt
 from typing import NamedTuple, Protocol, TypeVar
 
 from eman_netconf.energy.accumulation import RANK, Energy, Flow
-from eman_netconf.energy.canonical import decimal64, in_thousandths, stamp, thousandths
+from eman_netconf.energy.anomalies import Kind
+from eman_netconf.energy.canonical import decimal64, finite, in_thousandths, stamp, thousandths
+from eman_netconf.energy.counters import CEILING
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST, POWER, ElectricalNodes, QualityNodes, ReadingNodes
 from eman_netconf.energy.samples import Mark
@@ -17,6 +19,10 @@ from eman_netconf.energy.values import Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
+DOUBTED = 150  # percent of the nameplate beyond which power is doubted
+REFUSED = 10  # times the nameplate beyond which it is refused
+_ANY = int(MOST) * 1000
+_LEAST_ACCURATE = 1e6  # percent
 _METERED = RANK[Method.REMOTE_METER]  # power of a weaker method is an estimate
 _KEPT = 20.0  # seconds a value is shown beside newer ones of its container; then it is no longer known
 
@@ -29,15 +35,33 @@ class Owner(Protocol):
     def flowed(self, flow: Flow, wall: float) -> None: ...
 
 
-class Ledger(Protocol):
-    """Who keeps account of the energy of a meter over time."""
+class Listener(Protocol):
+    """Who is told of each flow of energy."""
 
     def flowed(self, flow: Flow, wall: float) -> None:
         """Energy flowed until ``wall``; the meter's totals hold it already."""
 
 
+class Ledger(Listener, Protocol):
+    """Who keeps account of the energy of a meter over time.
+
+    What ended by ``closed`` (wall-clock seconds) is over for it.
+    """
+
+    closed: float
+
+    def powered(self, milliwatts: int, method: str, mono: float) -> None:
+        """Real power was read."""
+
+    def shared(self, end: float, seconds: float, rank: int) -> None:
+        """A part of this sum knows so much of the interval that ended at ``end``, by a method of this rank."""
+
+
 class Quality(NamedTuple):
-    """How values came about. ``at`` is wall-clock seconds, ``missing`` names the contributors not in a sum."""
+    """How values came about. ``at`` is wall-clock seconds, ``missing`` names the contributors not in a sum.
+
+    ``accuracy`` of a sum takes its parts for independent of each other; ``bound`` is what it may be off at worst.
+    """
 
     method: str
     at: float
@@ -46,13 +70,19 @@ class Quality(NamedTuple):
     interval: float | None = None  # seconds
     reporter: str | None = None
     missing: tuple[str, ...] = ()
+    bound: float | None = None  # percent; of sums
 
 
 class Watts(NamedTuple):
-    """Real power with its quality."""
+    """Real power with its quality, and reactive power in thousandths where that is known.
+
+    ``sources`` of a sum: the meters that are in it, and whether they are turned.
+    """
 
     milliwatts: int
     quality: Quality
+    reactive: int | None = None
+    sources: Mapping[Meter, bool] | None = None
 
 
 class Part(NamedTuple):
@@ -85,15 +115,19 @@ class Meter:
         "_power_node",
         "_watts",
         "dependents",
+        "doubted",
         "energy",
         "hidden",
         "ledger",
+        "listeners",
         "longest_gap",
         "metered",
         "modelled",
         "nodes",
+        "odd",
         "owner",
         "parts",
+        "refused",
         "reporter",
         "taps",
     )
@@ -109,8 +143,11 @@ class Meter:
         self.longest_gap = 60.0  # seconds between samples of power that are still joined
         self.reporter: str | None = None  # who measured, where a reading says remote-meter
         self.modelled: Watts | None = None  # by the present power state, where nothing measures
+        self.odd: Kind | None = None  # what was odd about the last reading, for whoever gave it to take away
+        self.doubted = self.refused = _ANY  # milliwatts of the whole beyond which power is doubted, and refused
         self.taps: Taps | None = None  # who watches its values
         self.ledger: Ledger | None = None
+        self.listeners: tuple[Listener, ...] = ()
         self._power: dict[Quantity, _Sample] = {}
         self._electrical: dict[tuple[int, Quantity], _Sample] = {}
         self._power_node: object = None
@@ -123,7 +160,8 @@ class Meter:
     def take(self, quantity: Quantity, reading: Reading, mono: float) -> str | None:
         """Take a reading that held at ``mono``; the part it changed: power, energy, electrical, or None if not taken.
 
-        A duplicate or late reading, or one beyond what the quantity can be, changes nothing.
+        A duplicate or late reading, or one beyond what the quantity can be, changes nothing; of the latter ``odd``
+        tells.
         """
         value = reading.value
         if quantity in COUNTERS:
@@ -131,19 +169,22 @@ class Meter:
         gauge = GAUGES[quantity]
         try:
             if not gauge.low <= value <= gauge.high:  # type: ignore[operator]  # the quantity says it is a number
+                self.odd = Kind.OUT_OF_RANGE if finite(value) else Kind.NOT_A_NUMBER  # type: ignore[arg-type]  # as above
                 return None
         except (TypeError, ArithmeticError):
+            self.odd = Kind.NOT_A_NUMBER
             return None
         if reading.phase is None and quantity in POWER:
             last = self._power.get(quantity)
             if last is not None and (mono <= last[0] or reading.at == last[1].at):
                 return None
+            if quantity is Quantity.ACTIVE_POWER and not self._integrate(reading, mono):
+                return None
             self._power[quantity] = (mono, reading)
-            if quantity is Quantity.ACTIVE_POWER:
-                self._integrate(reading, mono)
             self.upset()
             return "power"
         if reading.phase not in _PHASES:
+            self.odd = Kind.MALFORMED
             return None
         key = (reading.phase or 0, quantity)
         last = self._electrical.get(key)
@@ -157,32 +198,58 @@ class Meter:
     def _count(self, quantity: Quantity, reading: Reading, mono: float) -> bool:
         try:
             raw = in_thousandths(reading.value)  # type: ignore[arg-type]  # the quantity says it is a number
+            wraps_at = None if reading.wraps_at is None else in_thousandths(reading.wraps_at)
         except (TypeError, ValueError, ArithmeticError):
+            self.odd = Kind.NOT_A_NUMBER
             return False
         if not 0 <= raw <= MOST * 1000:
+            self.odd = Kind.OUT_OF_RANGE
             return False
-        wraps_at = None if reading.wraps_at is None else in_thousandths(reading.wraps_at)
-        flow = self.energy.count(quantity, raw, reading.at, mono, wraps_at, self.longest_gap)
+        energy = self.energy
+        flow = energy.count(quantity, raw, reading.at, mono, wraps_at, self.longest_gap)
+        if energy.odd is not None:
+            self.odd, energy.odd = energy.odd, None
         if flow is None:
             return False
         self._own_energy(reading.method, reading)
         self.hand_on(flow, reading.at)
         return True
 
-    def _integrate(self, reading: Reading, mono: float) -> None:
+    def _integrate(self, reading: Reading, mono: float) -> bool:
+        """Take real power into the energy; whether it can be power of this thing at all."""
         milliwatts = in_thousandths(reading.value)  # type: ignore[arg-type]  # checked to be a number
         mark = Mark.MEASURED if RANK[reading.method] <= _METERED else Mark.ESTIMATED
+        if abs(milliwatts) > self.doubted:
+            if abs(milliwatts) > self.refused:
+                self.odd = Kind.ABSURD_POWER
+                return False
+            self.odd, mark = Kind.ABOVE_NAMEPLATE, Mark.ESTIMATED
+        interval = reading.interval
+        if interval is not None and not 0 < interval < MOST:  # such as of a device that has just started
+            interval = None
         flow = self.energy.integrate(
-            milliwatts, reading.at, mono, mean_over=reading.interval, longest=self.longest_gap, mark=mark
+            milliwatts, reading.at, mono, mean_over=interval, longest=self.longest_gap, mark=mark
         )
         if flow is not None:
             self._own_energy(Method.INTEGRATED, None)
             self.hand_on(flow, reading.at)
+        if self.ledger is not None:
+            self.ledger.powered(milliwatts, reading.method, mono)
+        return True
+
+    def rate(self, nameplate: int | None) -> None:
+        """Take what the maker states for the thing in milliwatts; None = not known."""
+        if nameplate:
+            self.doubted = abs(nameplate) * DOUBTED // 100
+            self.refused = self.energy.ceiling = abs(nameplate) * REFUSED
+        else:
+            self.doubted = self.refused = _ANY
+            self.energy.ceiling = CEILING
 
     def _own_energy(self, method: str, reading: Reading | None) -> None:
         self.metered = True
         self.energy.method = method
-        self.energy.accuracy = reading.accuracy if reading else None
+        self.energy.accuracy = _sound(reading.accuracy) if reading else None
         self.energy.accuracy_class = reading.accuracy_class if reading else None
 
     def model(self, watts: Watts | None, mono: float) -> None:
@@ -208,6 +275,8 @@ class Meter:
         self.owner.flowed(flow, wall)
         if self.ledger is not None:
             self.ledger.flowed(flow, wall)
+        for listener in self.listeners:
+            listener.flowed(flow, wall)
         if self.taps is not None:
             self.taps.unsettled[self] = None
         if not self.dependents:
@@ -264,11 +333,18 @@ class Meter:
         own = self._power.get(Quantity.ACTIVE_POWER)
         if own is not None and not self.hidden:
             value = own[1].value
-            return Watts(in_thousandths(value), self._quality(own[1]))  # type: ignore[arg-type]  # checked: a number
+            return Watts(in_thousandths(value), self._quality(own[1]), self._reactive(own))  # type: ignore[arg-type]  # checked: a number
         total = combine(self.parts) if self.parts else None
         if total is not None:
             return total
         return None if self.hidden else self.modelled
+
+    def _reactive(self, real: _Sample) -> int | None:
+        """The reactive power in thousandths that belongs to a real power; None where it is older, or weaker."""
+        known = self._power.get(Quantity.REACTIVE_POWER)
+        if known is None or known[0] < real[0] - _KEPT or RANK[known[1].method] > RANK[real[1].method]:
+            return None
+        return in_thousandths(known[1].value)  # type: ignore[arg-type]  # checked when it was taken
 
     @property
     def flows(self) -> bool | None:
@@ -283,7 +359,7 @@ class Meter:
         return Quality(
             reading.method,
             reading.at,
-            reading.accuracy,
+            _sound(reading.accuracy),
             reading.accuracy_class,
             reading.interval,
             self.reporter if reading.method is Method.REMOTE_METER else None,
@@ -318,6 +394,8 @@ class Meter:
         watts = None if Quantity.ACTIVE_POWER in own and not self.hidden else self.watts()
         if watts is not None:
             children[nodes.active] = thousandths(watts.milliwatts)
+            if watts.reactive is not None:
+                self._lay_complex(children, watts.milliwatts, watts.reactive)
             self._lay_quality(children, nodes.power_quality, *watts.quality)
         elif own and not self.hidden:
             lead, kept = _strongest(own, Quantity.ACTIVE_POWER)
@@ -328,6 +406,17 @@ class Meter:
         else:
             return None
         return Leaves(nodes.power, children)
+
+    def _lay_complex(self, children: dict[SchemaNode, Data], active: int, reactive: int) -> None:
+        """What follows from the real and the reactive power of a sum: the length and the angle of their vector."""
+        apparent = hypot(active, reactive)
+        values = {Quantity.REACTIVE_POWER: reactive / 1000, Quantity.APPARENT_POWER: apparent / 1000}
+        if apparent:
+            values[Quantity.POWER_FACTOR] = active / apparent
+            values[Quantity.PHASE_ANGLE] = degrees(atan2(reactive, active))
+        for quantity, value in values.items():
+            node, printer = self.nodes.power_fields[quantity]
+            children[node] = printer(value)
 
     def _lay_reading_quality(self, children: dict[SchemaNode, Data], nodes: QualityNodes, reading: Reading) -> None:
         reporter = self.reporter if reading.method is Method.REMOTE_METER else None
@@ -353,14 +442,17 @@ class Meter:
         interval: float | None = None,
         reporter: str | None = None,
         missing: tuple[str, ...] = (),
+        bound: float | None = None,
     ) -> None:
         """The leaves of the quality of some values; see Quality."""
         children[nodes.method] = METHOD_NAMES[method]
         if nodes.time is not None and nodes.interval is not None:
             children[nodes.time] = stamp(at)
             children[nodes.interval] = _seconds(interval) if interval and 0 < interval < MOST else "0.0"
-        if accuracy is not None and isfinite(accuracy) and accuracy >= 0:
-            children[nodes.accuracy] = _percent(accuracy)
+        if _sound(accuracy) is not None:
+            children[nodes.accuracy] = _percent(accuracy)  # type: ignore[arg-type]  # not None, as it is sound
+        if bound is not None:
+            children[nodes.accuracy_bound] = _percent(bound)
         if accuracy_class is not None:
             name = self.nodes.accuracy_classes.get(accuracy_class)
             if name is not None:
@@ -412,9 +504,13 @@ class Meter:
         known = [(part, quality) for part, quality in found if quality is not None]
         if not known:
             return Quality(energy.method, at) if energy.method is not None else None
+        amounts = [(part.meter.energy.amount, quality) for part, quality in known]
+        accuracy, bound = _accuracies(sum(amount for amount, _ in amounts), amounts)
         return Quality(
             _weakest(_seen_through(part, quality.method) for part, quality in known),
             at,
+            accuracy,
+            bound=bound,
             reporter=_common(part.reporter or quality.reporter for part, quality in known),
             missing=_missing((part, quality) for part, quality in found),
         )
@@ -485,36 +581,69 @@ def _strongest(samples: Mapping[_K, _Sample], lead: _K | None) -> tuple[Reading,
 
 
 def combine(parts: tuple[Part, ...]) -> Watts | None:
-    """The sum of the parts: the weakest method, the oldest time, the worst accuracy; None when no part is known."""
+    """The sum of the parts: the weakest method, the oldest time, how far it may be off; None when no part is known.
+
+    A meter that goes into several parts counts once. Reactive power is there when all parts that are known tell it.
+    """
     found = [(part, part.meter.watts()) for part in parts]
     known = [(part, watts) for part, watts in found if watts is not None]
     if not known:
         return None
-    total = sum(-watts.milliwatts if part.turned else watts.milliwatts for part, watts in known)
+    sources = _sources(known)
+    if len(sources) < sum(len(watts.sources) if watts.sources is not None else 1 for _, watts in known):
+        terms = [(meter.watts(), turned) for meter, turned in sources.items()]
+    else:
+        terms = [(watts, part.turned) for part, watts in known]
+    summed = [(watts, -1 if turned else 1) for watts, turned in terms if watts is not None]
+    total = sum(sign * watts.milliwatts for watts, sign in summed)
+    reactives = [sign * watts.reactive for watts, sign in summed if watts.reactive is not None]
+    accuracy, bound = _accuracies(total, [(watts.milliwatts, watts.quality) for watts, _ in summed])
     qualities = [watts.quality for _, watts in known]
     intervals = [quality.interval for quality in qualities if quality.interval]
     quality = Quality(
         _weakest(_seen_through(part, watts.quality.method) for part, watts in known),
         min(quality.at for quality in qualities),
-        _accuracy(total, [watts for _, watts in known]),
+        accuracy,
         _common(quality.accuracy_class for quality in qualities),
         max(intervals) if intervals else None,
         _common(part.reporter or watts.quality.reporter for part, watts in known),
         _missing((part, watts.quality if watts else None) for part, watts in found),
+        bound,
     )
-    return Watts(total, quality)
+    return Watts(total, quality, sum(reactives) if len(reactives) == len(summed) else None, sources)
 
 
-def _accuracy(total: int, parts: list[Watts]) -> float | None:
-    """How far a sum may be off at worst, in percent of itself; None when one part does not tell, or the sum is 0."""
+def _sources(known: list[tuple[Part, Watts]]) -> dict[Meter, bool]:
+    """The meters that the parts come from in the end, and whether they are turned as seen from here."""
+    sources: dict[Meter, bool] = {}
+    for part, watts in known:
+        if watts.sources is None:
+            sources[part.meter] = part.turned
+        else:
+            sources.update((meter, turned is not part.turned) for meter, turned in watts.sources.items())
+    return sources
+
+
+def _accuracies(total: int, parts: list[tuple[int, Quality]]) -> tuple[float | None, float | None]:
+    """How far a sum may be off in percent of itself: the root of the summed squares, and at worst.
+
+    None when one part does not tell, or the sum is 0. What is of one part alone has no other bound than its accuracy.
+    """
+    squares = off = 0.0
+    for amount, quality in parts:
+        if quality.accuracy is None:
+            return None, None
+        squares += (amount * float(quality.accuracy)) ** 2
+        off += abs(amount) * (float(quality.accuracy) if quality.bound is None else quality.bound)
     if not total:
-        return None
-    off = 0.0
-    for watts in parts:
-        if watts.quality.accuracy is None:
-            return None
-        off += abs(watts.milliwatts) * float(watts.quality.accuracy)
-    return off / abs(total)
+        return None, None
+    alone = len(parts) == 1
+    return sqrt(squares) / abs(total), parts[0][1].bound if alone else off / abs(total)
+
+
+def _sound(accuracy: float | Decimal | None) -> float | Decimal | None:
+    """An accuracy that was told, if it can be one."""
+    return accuracy if accuracy is not None and finite(accuracy) and 0 <= accuracy <= _LEAST_ACCURATE else None
 
 
 def _missing(found: Iterable[tuple[Part, Quality | None]]) -> tuple[str, ...]:

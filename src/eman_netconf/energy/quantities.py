@@ -149,6 +149,7 @@ class QualityNodes:
     def __init__(self, parent: SchemaNode) -> None:
         self.method = parent.child("method")
         self.accuracy = parent.child("accuracy")
+        self.accuracy_bound = parent.child("accuracy-bound")
         self.accuracy_class = parent.child("accuracy-class")
         self.reporter = parent.child("reporter")
         self.missing = parent.child("missing")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from eman_netconf.energy import nameplates
 from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import Identities, clipped
 from eman_netconf.energy.claims import configured_claim, discovered_claim
@@ -257,6 +258,9 @@ class Site:
         link.tells[told[1]] = entity.id
         if told in entity.tellers:
             entity.tellers[told].info = info
+            if old is not None and nameplates.replaced(old, info):
+                inside = (self.entities.get(id_) for id_ in self.components(entity.id))
+                nameplates.renew(entity, [component for component in inside if component is not None])
             self._tell_changed_ids(entity, old, info, now, out)
         else:
             entity.tellers[told] = Teller(told[0], info)
@@ -443,6 +447,7 @@ class Site:
         gap = max((self.links[teller.backend].longest_gap for teller in entity.tellers.values()), default=60.0)
         for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
             meter.longest_gap = gap
+        nameplates.rate(entity)
         entity.relations_changed()
         entity.states_changed()
         self.refreshed[entity.id] = entity
@@ -555,6 +560,7 @@ class Site:
                 if battery is not None:
                     points[Point(local, None, battery_info.name)] = entity, battery
         link.points = points
+        link.found()
 
     # --- meters along wires
 

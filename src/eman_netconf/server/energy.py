@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from eman_netconf.backend import Inventory, LinkState, Outcome, Pass, Plugin
 from eman_netconf.energy.domain import Domain
-from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Notify, Poll, Send
+from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Notify, Poll, Send, Warn
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.server import audit
@@ -252,6 +252,8 @@ class Energy:
                         waiting.set_result(effect)
                 case Audit(_, by, entity, event):
                     audit.energy(by, entity, event)
+                case Warn(text):
+                    log.warning("%s", text)
         self._timer_moved.set()
         stirred, turned, upset = self.domain.stirred(), self.domain.turned(), self.domain.upset()
         if stirred or turned or upset:
