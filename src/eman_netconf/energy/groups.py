@@ -11,7 +11,7 @@ from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.measurements import Meter, Part
 from eman_netconf.energy.quantities import ReadingNodes
-from eman_netconf.energy.relationships import AGGREGATED_BY, AGGREGATING, METERED_BY, METERING
+from eman_netconf.energy.relationships import AGGREGATED_BY, AGGREGATING, METERED_BY, METERING, Graph
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.taps import Extra, Selector, Tap
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -294,9 +294,9 @@ class Groups:
             found += [relation.peer for relation in graph.related(id_, type_)]
         return found
 
-    def counted_already(self, id_: str, members: Container[str]) -> bool:
+    def counted_already(self, id_: str, members: Container[str], graph: Graph | None = None) -> bool:
         """Whether the value of a member is in that of another member, directly or by steps."""
-        graph = self._site.graph
+        graph = graph or self._site.graph
         seen = {id_}
         waiting = [id_]
         while waiting:

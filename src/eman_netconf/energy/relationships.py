@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Container, Generator, Hashable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,7 @@ class Evidence(StrEnum):
     INFERRED = "inferred"
 
 
+_STEP = 20  # entities that are judged between two turns of others
 _STRENGTH = {evidence: rank for rank, evidence in enumerate(Evidence)}
 
 
@@ -151,11 +153,13 @@ class Graph:
         self._wires: dict[str, dict[str, dict[End, int]]] = {}  # entity, interface, other end: how many claims
         self._said: dict[tuple[End, End], dict[Hashable, Evidence]] = {}  # by who says it, at this end
         self._relations: dict[str, dict[tuple[str, str], dict[tuple[Hashable, bool], Relation]]] = {}
+        self._feeds: dict[str, list[Feed]] | None = None  # of a copy that remembers
 
-    def judged_by(self, site: Site) -> Graph:
-        """The same facts, now and later, with other answers to what it asks."""
+    def remembering(self, site: Site | None = None) -> Graph:
+        """The same facts for one question, of which nothing is worked out twice; ``site`` answers instead."""
         other = copy(self)
-        other._site = site  # noqa: SLF001 - of its own copy
+        other._site = site or self._site  # noqa: SLF001 - of its own copy
+        other._feeds = {}  # noqa: SLF001 - as above
         return other
 
     # facts in
@@ -258,6 +262,14 @@ class Graph:
 
     def feeds(self, entity: str) -> list[Feed]:
         """Every known way by which ``entity`` itself gets power."""
+        if self._feeds is None:
+            return self._find_feeds(entity)
+        known = self._feeds.get(entity)
+        if known is None:
+            known = self._feeds[entity] = self._find_feeds(entity)
+        return known
+
+    def _find_feeds(self, entity: str) -> list[Feed]:
         found: dict[Feed, None] = {}
         for interface in self._wires.get(entity, ()):
             for other in self.peers(End(entity, interface), Role.SOURCE):
@@ -348,25 +360,40 @@ class Graph:
         An entity without any known feed and without container is taken to be fed from outside the model. Batteries
         are not counted on. ``off`` themselves are not in the answer.
         """
+        losing = self.losing(cut, off)
+        while True:
+            try:
+                next(losing)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # what losing returns
+
+    def losing(self, cut: Iterable[End] = (), off: Iterable[str] = ()) -> Generator[None, None, list[str]]:
+        """What ``loss`` gives, worked out in steps, between which others get their turn."""
         cuts = set(cut)
         dark = dict.fromkeys(off)
         asked = set(dark)
         waiting = self._hanging_on(cuts, dark)
-        while waiting:
+        graph = self.remembering()
+        for count in itertools.count(1):
+            if not waiting:
+                break
             entity = waiting.pop()
-            if entity in dark:
-                continue
-            if self._fed(entity, cuts, dark):
-                continue
-            dark[entity] = None
-            waiting += self._behind(entity, None)
+            if entity not in dark and not graph._fed(entity, cuts, dark):  # noqa: SLF001 - a copy of its own
+                dark[entity] = None
+                waiting += self._behind(entity, None)
+            if count % _STEP == 0:
+                yield
         return [entity for entity in dark if entity not in asked]
 
     def fed(self, entity: str) -> bool:
         """Whether power can reach ``entity``, by the same measure as ``loss``."""
         return self._fed(entity, set(), {})
 
-    def downstream(self, entities: Iterable[str], cut: Iterable[End] = ()) -> set[str]:
+    def downstream(self, entities: Iterable[str]) -> set[str]:
+        """``entities`` and all whose supply may depend on one of them."""
+        return set(self.following(entities))
+
+    def following(self, entities: Iterable[str], cut: Iterable[End] = ()) -> Iterator[str]:
         """``entities`` and all whose supply may depend on one of them, or on an interface that is ``cut``."""
         found: set[str] = set()
         waiting = [*entities, *self._hanging_on(cut, ())]
@@ -374,8 +401,8 @@ class Graph:
             entity = waiting.pop()
             if entity not in found:
                 found.add(entity)
+                yield entity
                 waiting += self._behind(entity, None)
-        return found
 
     def _hanging_on(self, cut: Iterable[End], off: Iterable[str]) -> list[str]:
         """Those whose supply may depend directly on interfaces or entities; of an inlet, who has it."""

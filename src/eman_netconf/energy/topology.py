@@ -9,7 +9,7 @@ remembered until something up there is not what it was.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, compress
@@ -67,6 +67,9 @@ class Supply:
         return sum(way.supplies for way in self.ways)
 
 
+_Way = tuple[str, Feed, bool]  # who has the inlet, and whether it is switched through
+
+
 class _Facts(NamedTuple):
     """All of an entity itself that decides about its supply; beside its outlets, that decide about others'."""
 
@@ -97,13 +100,14 @@ class Topology:
         self._shifted = shifted
         self._cut, self._off, self._held = cut, off, held
         self._levels: dict[str, int] = {}
+        self._ways: dict[str, list[_Way]] = {}
         self._sources: dict[str, frozenset[str]] = {}  # of entities that have power
         self._above: dict[Vertex, Vertex] = {}
         self._number: dict[Vertex, int] = {_OUTSIDE: 0}  # what is above has the lower number
         self._last = 0
         self._moved = False  # something was placed elsewhere than before
         self._ends: dict[str, set[End]] = {}  # those that have a number, by entity
-        self._led: dict[str, set[str]] = {}  # entity -> those that were worked out from it
+        self._led: dict[Vertex, set[str]] = {}  # entity or outlet -> those that were worked out from it
         self._facts: dict[str, _Facts] = {}
         self._outlets: dict[str, dict[str, bool]] = {}  # those that others hang on, and whether they pass power
 
@@ -112,13 +116,13 @@ class Topology:
     def supply(self, entity: str) -> Supply:
         """What the supply of an entity is made of now."""
         self._know(entity)
-        found = self._graph.ways(entity)
-        supplying = [self._supplies(part, feed) for part, feed in found]
-        share = Counter(chain.from_iterable(self._sources[feed.source] for _, feed in compress(found, supplying)))
+        found = self._ways[entity]
+        supplying = [self._supplies(way) for way in found]
+        share = Counter(chain.from_iterable(self._sources[feed.source] for _, feed, _ in compress(found, supplying)))
         ways: list[Way] = []
-        for (part, feed), supplies in zip(found, supplying, strict=True):
+        for (part, feed, passes), supplies in zip(found, supplying, strict=True):
             alone = sum(share[source] == 1 for source in self._sources[feed.source]) if supplies else 0
-            ways.append(Way(part, feed, self._passes(part, feed), supplies, len(share) - alone))
+            ways.append(Way(part, feed, passes and self._runs(feed.source), supplies, len(share) - alone))
         points = list(self.points(entity))
         return Supply(
             self._levels[entity],
@@ -132,8 +136,7 @@ class Topology:
     def reach(self, entity: str) -> tuple[int, int]:
         """By how many feeds, and from how many sources, power reaches an entity now."""
         self._know(entity)
-        feeds = sum(self._supplies(part, feed) for part, feed in self._graph.ways(entity))
-        return feeds, len(self._sources.get(entity, ()))
+        return sum(map(self._supplies, self._ways[entity])), len(self._sources.get(entity, ()))
 
     def points(self, entity: str) -> Iterator[Vertex]:
         """What the loss of alone would take the power from an entity, the nearest first."""
@@ -158,15 +161,15 @@ class Topology:
         if not self._levels:
             self._shifted.clear()
 
-    def _state(self, entity: str, ways: list[tuple[str, Feed]], supplying: list[bool]) -> Redundancy:
+    def _state(self, entity: str, ways: list[_Way], supplying: list[bool]) -> Redundancy:
         if entity not in self._sources:
             return Redundancy.UNPOWERED
         if not ways:
             container = self._site.container(entity)
             if container is None or entity in self._held:
                 return Redundancy.NONE
-            inside = self._graph.ways(container)
-            return self._state(container, inside, [self._supplies(part, feed) for part, feed in inside])
+            around = self._ways[container]
+            return self._state(container, around, [self._supplies(way) for way in around])
         if not all(supplying):
             return Redundancy.DEGRADED
         return Redundancy.REDUNDANT if self._above[entity] == _OUTSIDE else Redundancy.SINGLE
@@ -178,25 +181,28 @@ class Topology:
         if self._shifted:
             self._review()
         if entity not in self._levels:
-            ways: dict[str, list[tuple[str, Feed]]] = {}
+            for circle in circles(entity, self._unknown):
+                if circle[0] not in self._levels:
+                    self._settle(circle)
 
-            def above(here: str) -> list[str]:
-                if here in self._levels:
-                    return []
-                ways[here] = self._graph.ways(here)
-                return self._leading(here, ways[here])
+    def _unknown(self, here: str) -> list[str]:
+        """Whom an entity is worked out from, if it is not known yet."""
+        if here in self._levels:
+            return []
+        graph = self._graph
+        ways = [(part, feed, graph.passes(part, feed, self._cut)) for part, feed in graph.ways(here)]
+        self._ways[here] = ways
+        own = [(feed, passes) for part, feed, passes in ways if part == here]
+        self._facts[here] = _Facts(self._site.runs(here), self._site.container(here), own)
+        return self._leading(here)
 
-            for circle in circles(entity, above):
-                if circle[0] in ways:
-                    self._settle(circle, ways)
-
-    def _leading(self, here: str, ways: list[tuple[str, Feed]]) -> list[str]:
+    def _leading(self, here: str) -> list[str]:
         """Whom an entity is worked out from: who feeds it, and those of its parts that are fed, or its container."""
+        ways = self._ways[here]
         if ways:
-            return list(
-                dict.fromkeys(chain((feed.source for _, feed in ways), (part for part, _ in ways if part != here)))
-            )
-        container = self._site.container(here)
+            parts = (part for part, _, _ in ways if part != here)
+            return list(dict.fromkeys(chain((feed.source for _, feed, _ in ways), parts)))
+        container = self._facts[here].container
         return [container] if container is not None else []
 
     def _review(self) -> None:
@@ -204,76 +210,92 @@ class Topology:
         shifted = list(self._shifted)
         self._shifted.clear()
         if len(shifted) > _MANY:
-            self._forget(list(self._levels))
+            self._forget_all()
             return
-        stale: list[str] = []
+        stale: list[Vertex] = []
         for entity in shifted:
             known, facts = self._facts.get(entity), self._look(entity)
             if known is None:
                 stale += [facts.container] if facts.container is not None and facts.feeds else ()
-            elif known != facts or self._switched(entity):
+            elif known != facts:
                 stale += [entity, *filter(None, (known.container, facts.container))]
+            else:
+                stale += self._switched(entity)
         self._forget(stale)
 
-    def _switched(self, entity: str) -> bool:
-        """Whether an outlet passes power that did not, or the other way round."""
-        outlets = self._outlets.get(entity, {})
-        return any(self._site.passes(End(entity, name)) is not passed for name, passed in outlets.items())
+    def _switched(self, entity: str) -> list[End]:
+        """The outlets of an entity that pass power and did not, or the other way round."""
+        outlets = ((End(entity, name), passed) for name, passed in self._outlets.get(entity, {}).items())
+        return [end for end, passed in outlets if self._site.passes(end) is not passed]
 
     def _look(self, entity: str) -> _Facts:
         graph = self._graph
-        feeds = [(feed, graph.passes(entity, feed)) for feed in graph.feeds(entity)]
+        feeds = [(feed, graph.passes(entity, feed, self._cut)) for feed in graph.feeds(entity)]
         return _Facts(self._site.runs(entity), self._site.container(entity), feeds)
 
-    def _forget(self, entities: list[str]) -> None:
-        while entities:
-            entity = entities.pop()
-            entities += self._led.pop(entity, ())
-            if self._levels.pop(entity, None) is None:
+    def _forget(self, stale: list[Vertex]) -> None:
+        """Forget entities, those that hang on outlets, and all that was worked out from them."""
+        count = 0
+        while stale:
+            vertex = stale.pop()
+            stale += self._led.pop(vertex, ())
+            if not isinstance(vertex, str):
+                self._outlets.get(vertex.entity, {}).pop(vertex.interface, None)
                 continue
-            self._facts.pop(entity, None)
-            self._outlets.pop(entity, None)
-            self._sources.pop(entity, None)
-            for vertex in (entity, *self._ends.pop(entity, ())):
-                self._number.pop(vertex, None)
-                self._above.pop(vertex, None)
+            if self._levels.pop(vertex, None) is None:
+                continue
+            count += 1
+            if count > _MANY:
+                self._forget_all()
+                return
+            self._facts.pop(vertex, None)
+            self._ways.pop(vertex, None)
+            self._sources.pop(vertex, None)
+            stale += [End(vertex, name) for name in self._outlets.pop(vertex, ())]
+            for place in (vertex, *self._ends.pop(vertex, ())):
+                self._number.pop(place, None)
+                self._above.pop(place, None)
+
+    def _forget_all(self) -> None:
+        self._levels, self._ways, self._sources, self._facts = {}, {}, {}, {}
+        self._above, self._number, self._ends = {}, {_OUTSIDE: 0}, {}
+        self._led, self._outlets = {}, {}
 
     # --- how it is worked out
 
-    def _settle(self, circle: list[str], ways: Mapping[str, list[tuple[str, Feed]]]) -> None:
+    def _settle(self, circle: list[str]) -> None:
         """Work out entities of which all above is known, but for what they are to each other."""
         inside = set(circle)
-        leading = {here: self._leading(here, ways[here]) for here in circle}
+        ways = self._ways
         level = 0
         following: dict[str, list[str]] = {}
         for here in circle:
-            parts = {part for part, _ in ways[here]} - {here}
-            for other in leading[here]:
+            parts = {part for part, _, _ in ways[here]} - {here}
+            for other in self._leading(here):
                 self._led.setdefault(other, set()).add(here)
                 if other in inside:
                     following.setdefault(other, []).append(here)
                 else:
                     level = max(level, self._levels[other] + (other not in parts))
-            for _, feed in ways[here]:
+            for _, feed, _ in ways[here]:
                 if feed.outlet is not None:
                     outlet = End(feed.source, feed.outlet)
                     self._outlets.setdefault(feed.source, {})[feed.outlet] = self._site.passes(outlet)
+                    self._led.setdefault(outlet, set()).add(here)
         self._levels.update(dict.fromkeys(circle, level))
         waiting = deque(circle)
         while waiting:
             here = waiting.popleft()
             self._moved = False
-            self._step(here, ways[here])
+            self._step(here)
             if self._moved:
                 waiting.extend(following.get(here, ()))
-        for here in circle:
-            self._facts[here] = self._look(here)
 
-    def _step(self, here: str, ways: list[tuple[str, Feed]]) -> None:
+    def _step(self, here: str) -> None:
         """Place an entity, and the ends of what feeds it, by what is known so far."""
         if here in self._off:
             return
-        container = self._site.container(here)
+        ways, container = self._ways[here], self._facts[here].container
         if here in self._held or (not ways and container is None):
             self._reached(here, _OUTSIDE, frozenset((here,)))
             return
@@ -284,9 +306,10 @@ class Topology:
         heads: list[Vertex] = []
         inlets: dict[End, list[Vertex]] = {}
         sources: set[frozenset[str]] = set()
-        for part, feed in ways:
-            if not self._supplies(part, feed):
+        for way in ways:
+            if not self._supplies(way):
                 continue
+            part, feed, _ = way
             sources.add(self._sources[feed.source])
             tail: Vertex = feed.source
             if feed.outlet is not None:
@@ -335,13 +358,11 @@ class Topology:
         return first
 
     def _runs(self, entity: str) -> bool:
-        return entity not in self._off and self._site.runs(entity)
+        return entity not in self._off and self._facts[entity].runs
 
-    def _passes(self, part: str, feed: Feed) -> bool:
-        return self._runs(feed.source) and self._graph.passes(part, feed, self._cut)
-
-    def _supplies(self, part: str, feed: Feed) -> bool:
-        return feed.source in self._sources and self._passes(part, feed)
+    def _supplies(self, way: _Way) -> bool:
+        _, feed, passes = way
+        return passes and feed.source in self._sources and self._runs(feed.source)
 
 
 def circles(start: str, above: Callable[[str], Iterable[str]]) -> Iterator[list[str]]:

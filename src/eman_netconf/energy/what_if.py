@@ -13,7 +13,7 @@ from eman_netconf.energy.site import Site
 from eman_netconf.energy.topology import Topology
 from eman_netconf.energy.values import Direction
 
-_STEP = 50  # entities that are judged between two turns of others
+_STEP = 20  # entities that are judged between two turns of others
 
 
 class Assumed(NamedTuple):
@@ -100,24 +100,24 @@ def what_if(
     off = frozenset(each.entity for each in assumed if each.interface is None and not each.on)
     running = frozenset(each.entity for each in assumed if each.interface is None) - off
     then: Judge = _Supposed(site, working, running)
-    graph = site.graph.judged_by(then)
+    graph = site.graph.remembering(then)
     after = Topology(then, graph, set(), cut=cut, off=off)
     outlook = Outlook()
-    lost = dict.fromkeys(graph.loss(cut, off))
-    yield
+    lost = dict.fromkeys((yield from graph.losing(cut, off)))
     for id_ in lost:
         outlook.lost.append(Fate(id_, Reach(*topology.reach(id_)), Reach(*after.reach(id_))))
         if len(outlook.lost) % _STEP == 0:
             yield
-    touched = graph.downstream(off | running, cut | working) - lost.keys() - off
-    for count, id_ in enumerate(sorted(touched), 1):
+    for count, id_ in enumerate(graph.following(off | running, cut | working), 1):
+        if count % _STEP == 0:
+            yield
+        if id_ in lost or id_ in off:
+            continue
         fate = Fate(id_, Reach(*topology.reach(id_)), Reach(*after.reach(id_)))
         if fate.after.sources and not fate.before.sources:
             outlook.regained.append(fate)
         elif fate.after.feeds < fate.before.feeds or fate.after.sources < fate.before.sources:
             outlook.weakened.append(fate)
-        if count % _STEP == 0:
-            yield
     outlook.batteries = [id_ for id_ in lost if (entity := site.entities.get(id_)) is not None and entity.batteries]
     if outlook.batteries:
         held = Topology(then, graph, set(), cut=cut, off=off, held=frozenset(outlook.batteries))
@@ -125,18 +125,25 @@ def what_if(
             outlook.lost[place - 1] = fate._replace(held=held.reach(fate.entity)[1] > 0)
             if place % _STEP == 0:
                 yield
-    whole = _whole(graph, then, {*lost, *off})
-    yield
-    outlook.shed = [id_ for id_ in sorted(whole) if not groups.counted_already(id_, whole)]
+    whole = yield from _whole(graph, then, {*lost, *off})
+    for count, id_ in enumerate(sorted(whole), 1):
+        if not groups.counted_already(id_, whole, graph):
+            outlook.shed.append(id_)
+        if count % _STEP == 0:
+            yield
+    for fates in (outlook.lost, outlook.weakened, outlook.regained):
+        fates.sort()
     return outlook
 
 
-def _whole(graph: Graph, site: Judge, gone: set[str]) -> set[str]:
+def _whole(graph: Graph, site: Judge, gone: set[str]) -> Generator[None, None, set[str]]:
     """Those of ``gone`` of which all that they are part of and all that they feed is gone, too: what goes through
     the others is taken by another feed instead, at least in part.
     """
     waiting: list[str] = []
-    for id_ in gone:
+    for count, id_ in enumerate(gone, 1):
+        if count % _STEP == 0:
+            yield
         container = site.container(id_)
         if (container is not None and container not in gone) or any(load not in gone for load in graph.loads(id_)):
             waiting.append(id_)
@@ -145,5 +152,7 @@ def _whole(graph: Graph, site: Judge, gone: set[str]) -> set[str]:
         here = waiting.pop()
         if here not in partly:
             partly.add(here)
+            if len(partly) % _STEP == 0:
+                yield
             waiting += [feed.source for feed in graph.feeds(here) if feed.source in gone]
     return gone - partly
