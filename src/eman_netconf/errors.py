@@ -57,6 +57,9 @@ class AppTag(StrEnum):
     CONTAINMENT_LOOP = "containment-loop"
     STATE_NOT_SUPPORTED = "state-not-supported"
     FOREIGN_ID_IN_USE = "foreign-id-in-use"
+    IN_MAINTENANCE = "in-maintenance"
+    NOT_IN_SERVICE = "not-in-service"
+    TOO_EARLY = "too-early"
 
 
 @dataclass(frozen=True, slots=True)

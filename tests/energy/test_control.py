@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from eman_netconf.energy.effects import Answered, Audit, Poll
-from eman_netconf.energy.planning import Refusal
+from eman_netconf.energy.plans import Refusal
 from eman_netconf.energy.requests import TABLE, Input
 from eman_netconf.energy.values import (
     Answer,

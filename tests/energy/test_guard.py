@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from eman_netconf.energy.planning import Refusal
+from eman_netconf.energy.plans import Refusal
 from eman_netconf.energy.values import (
     Command,
     EntityInfo,

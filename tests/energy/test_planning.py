@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eman_netconf.energy.planning import Plan, Refusal
+from eman_netconf.energy.plans import Plan, Refusal
 from eman_netconf.energy.values import EntityInfo, Outcome, Quantity, StateInfo, StateSetInfo, Supply, Wish
 from eman_netconf.errors import AppTag, ErrorTag
 from eman_netconf.yang.schema import Schema

@@ -127,11 +127,11 @@ class Conditions:
         """All that is wrong with ``subject``; nothing is with what is not there."""
         if subject.sort is Sort.BACKEND:
             link = self._site.links.get(subject.name)
-            return [] if link is None else list(self._of_link(link))
+            return [] if link is None or self._is_quiet(link) else list(self._of_link(link))
         if subject.sort in _TOTALS:
             return list(self._of_thresholds(_TOTALS[subject.sort] + subject.name))
         entity = self._site.entities.get(subject.name)
-        return [] if entity is None else list(self._of_entity(entity))
+        return [] if entity is None or self._site.quiet(entity.id) else list(self._of_entity(entity))
 
     def unsure(self, subject: Subject, kind: Kind, part: str) -> bool:
         """Whether nobody can tell now if ``kind`` holds, which is not among those that do."""
@@ -140,9 +140,10 @@ class Conditions:
             return link is not None and link.enabled and link.state in (LinkState.CLOSED, LinkState.OPENING)
         if kind is Kind.THRESHOLD_CROSSED:
             threshold = self._thresholds.of(_TOTALS.get(subject.sort, "") + subject.name).get(part)
-            return threshold is not None and threshold.unsure
+            quiet = subject.sort is Sort.ENTITY and self._site.quiet(subject.name)
+            return threshold is not None and threshold.unsure and not quiet
         entity = self._site.entities.get(subject.name)
-        if entity is None:
+        if entity is None or self._site.quiet(entity.id):
             return False
         match kind:
             case Kind.ENTITY_UNREACHABLE:
@@ -184,6 +185,10 @@ class Conditions:
         return now != before
 
     # --- backends
+
+    def _is_quiet(self, link: Link) -> bool:
+        """Whether nobody is to be alarmed about any of the entities behind a link."""
+        return bool(link.tells) and all(self._site.quiet(id_) for id_ in link.tells.values())
 
     def _of_link(self, link: Link) -> Iterator[Condition]:
         if link.lost and link.enabled and link.down:

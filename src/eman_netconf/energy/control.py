@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,8 +12,12 @@ from typing import Any
 from eman_netconf.energy.canonical import in_thousandths
 from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Poll
 from eman_netconf.energy.entities import Entity
+from eman_netconf.energy.guard import Guard
 from eman_netconf.energy.jobs import Job, Jobs
-from eman_netconf.energy.planning import Order, Plan, Planner, Refusal, Stage
+from eman_netconf.energy.pacing import Inrush
+from eman_netconf.energy.planning import Planner
+from eman_netconf.energy.plans import Order, Plan, Refusal, Stage
+from eman_netconf.energy.relationships import Role
 from eman_netconf.energy.requests import (
     TABLE,
     Aspect,
@@ -28,13 +33,16 @@ from eman_netconf.energy.requests import (
 )
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.timers import Timers
-from eman_netconf.energy.values import Answer, LinkState, Now, Origin, RequestState, Supply, Wish
-from eman_netconf.errors import ErrorTag
+from eman_netconf.energy.values import Answer, CommandKind, LinkState, Now, Origin, RequestState, Supply, Wish
+from eman_netconf.errors import AppTag, ErrorTag
 
 _REMEMBERED = 4096  # requests kept for those who ask how they went
 _LOOK = 1.0  # seconds until a device is read again that has accepted something, then twice as long each time ...
 _LOOK_LONGEST = 16.0  # ... up to this
 _SETTLING = 30.0  # seconds a device gets to show what it accepted, beside three of its polls
+
+#: Refusals that pass by themselves: the wish waits.
+_PASSING = frozenset({AppTag.IN_MAINTENANCE, AppTag.NOT_IN_SERVICE})
 
 _REPORTED = {
     Input.REFUSED: Answer.REFUSED,
@@ -51,8 +59,12 @@ class Control:
         self._site = site
         self._timers = timers
         self.jobs = Jobs(site, timers, self)
-        self.planner = Planner(site, host, self.jobs.busy)
+        self.guard = Guard(site, host)
+        self.planner = Planner(site, self.guard, self.jobs.busy)
         self._requests: dict[int, Request] = {}
+        self._inrush = Inrush()
+        self.staggers: Callable[[Iterable[str]], Mapping[str, float]] = lambda _ids: {}  # of the groups of entities
+        self._withheld: dict[int, Request] = {}  # what waits for the end of a maintenance
         self._ended: deque[int] = deque()  # requests that rule no more, kept for those who ask
         self.next_request = 1
 
@@ -235,7 +247,10 @@ class Control:
         try:
             plan = self.planner.plan(wish, lambda _name: None)
         except Refusal as refusal:
-            if refusal.tag is ErrorTag.IN_USE or not self._known(entity, request.target):
+            if refusal.app_tag in _PASSING:
+                self.waits(request, refusal.reason, None, out)
+                self.withheld(request, out)
+            elif refusal.tag is ErrorTag.IN_USE or not self._known(entity, request.target):
                 request.renew = True
                 self._shown(request, out)
             else:
@@ -244,7 +259,39 @@ class Control:
                 self.happened(request, Input.REFUSED, now, out)
             return
         request.affected = plan.affected
-        self._begin(request, plan.stages, now, out)
+        self._begin(request, self._in_turn(plan.stages, now), now, out)
+
+    def _in_turn(self, stages: tuple[Stage, ...], now: Now) -> tuple[Stage, ...]:
+        """Standing wishes that switch something on come one after the other where their groups say so."""
+        rising = [order for stage in stages for order in stage.orders if not order.turns_off and not stage.asking]
+        ids = {order.entity for order in rising if order.kind is not CommandKind.LIMIT_POWER}
+        loads = (self._site.graph.peers(order.end, Role.LOAD) for order in rising if order.end is not None)
+        ids.update(load.entity for peers in loads for load in peers)
+        staggers = self.staggers(ids) if ids else {}
+        if not staggers:
+            return stages
+        first = replace(stages[0], after=stages[0].after + self._inrush.turn(staggers, now.mono))
+        return first, *stages[1:]
+
+    def waits(self, request: Request, reason: str | None, until: float | None, out: list[Effect]) -> None:
+        """Why nothing more is sent for a request yet; None = nothing keeps it."""
+        if (request.waiting_for, request.not_before) != (reason, until):
+            request.waiting_for, request.not_before = reason, until
+            self._shown(request, out)
+
+    def withheld(self, request: Request, out: list[Effect]) -> None:
+        """A wish that lasts is seen to when the maintenance is over that keeps it now."""
+        if request.lasting:
+            self._withheld[request.id] = request
+
+    def resume(self, now: Now, out: list[Effect]) -> None:
+        """Some maintenance is over, or somebody is in service again: wishes that waited for it are seen to."""
+        waiting, self._withheld = self._withheld, {}
+        for request in waiting.values():
+            holder = self.holder(request.target)
+            if holder is not None and holder.in_force is request:
+                self.waits(request, None, None, out)
+                self.apply(request, now, out)
 
     def _known(self, entity: Entity, target: Target) -> bool:
         """Whether a device has told what it can do about the target."""
@@ -314,7 +361,7 @@ class Control:
         if entity is not None:
             polls += [self._site.links[name].poll_interval for name in entity.backends if name in self._site.links]
         enter = entity.states.seconds_to(request.state) if entity is not None and request.state is not None else 0.0
-        return _SETTLING + 3 * max(polls, default=0.0) + 2 * enter
+        return request.slow + _SETTLING + 3 * max(polls, default=0.0) + 2 * enter
 
     def _settle(self, request: Request, job: Job, now: Now, out: list[Effect]) -> None:
         """The device had time enough. Where it was not read since, nobody can tell yet."""

@@ -13,27 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from eman_netconf.energy.changes import Touched, entries, touched
 from eman_netconf.energy.checks import Checks
+from eman_netconf.energy.collector import Collector
 from eman_netconf.energy.conditions import Conditions
 from eman_netconf.energy.control import Control
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
 from eman_netconf.energy.intake import Intake
+from eman_netconf.energy.ledger import Wall
+from eman_netconf.energy.lifecycle import Succession
 from eman_netconf.energy.links import Link
-from eman_netconf.energy.planning import Plan
+from eman_netconf.energy.maintenance import Maintenance
+from eman_netconf.energy.plans import Plan
+from eman_netconf.energy.recorder import Recorder
 from eman_netconf.energy.records import Archive
 from eman_netconf.energy.requests import RequestStatus
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.taps import Follower, Observed, Settling
+from eman_netconf.energy.thresholds import Thresholds
 from eman_netconf.energy.timers import Timers
+from eman_netconf.energy.topology import Topology
+from eman_netconf.energy.topology_nodes import TopologyNodes
 from eman_netconf.energy.values import Inventory, LinkState, Now, Outcome, Point, Reading, Wish
+from eman_netconf.energy.what_if import Assumed, Outlook, what_if
 from eman_netconf.errors import RpcErrors
 from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.energy.topology import Topology
-from eman_netconf.energy.thresholds import Thresholds
-from eman_netconf.energy.topology_nodes import TopologyNodes
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode
-from eman_netconf.energy.what_if import Assumed, Outlook, what_if
 
 if TYPE_CHECKING:
     from eman_netconf.yang.diff import Change
@@ -63,6 +68,9 @@ class Domain:
         self.series = Collector(schema, self.site.nodes, self.timers, self._wall, self.site.notices)
         self.followers += [self.recorder, self.series]
         self._archive = Archive(self.site, self.control, self.groups)
+        self.maintenance = Maintenance(self.site, self.groups, self.timers, self.control.resume)
+        self.followers += [self.maintenance, Succession(self.site)]
+        self.control.staggers = self.groups.staggers
         self._turned: set[str] = set()
         self._order: tuple[int, Mapping[Key, Inner], Mapping[Key, Entity]] = (-1, {}, {})
         self.site.touched = self.groups.touch
@@ -72,9 +80,11 @@ class Domain:
     def prepare(self, change: Change | None, running: Inner) -> None:
         """Judge a configuration that is about to be committed; None = all of it.
 
-        Raises RpcErrors: power-loop, containment-loop, state-not-supported, foreign-id-in-use.
+        Raises RpcErrors: power-loop, containment-loop, state-not-supported, foreign-id-in-use; resource-denied.
         """
         errors = Checks(self.site, self._touched(change, running, self.site.nodes.entity)).run()
+        if change is not None:
+            errors += self.series.refused(change)
         if errors:
             raise RpcErrors(errors)
 
@@ -83,6 +93,8 @@ class Domain:
         out: list[Effect] = []
         quiet = change is None
         self._archive.now = now
+        self._wall.set(now)
+        self.recorder.configure(running, now)
         for (name,), _old, config in self._touched(change, running, self.site.link_nodes.backend):
             if config is not None:
                 self._link(name).configure(config)
@@ -96,11 +108,15 @@ class Domain:
         for kind, nodes in (("domains", self.groups.nodes.domains), ("groups", self.groups.nodes.groups)):
             if quiet or any(True for _ in self._touched(change, running, nodes.list)):
                 self.groups.configure(kind, entries(running, nodes.list))
+        self.maintenance.configure(ids, now)
         for id_ in ids:
             entity = self.site.entities.get(id_)
             if entity is not None:
                 self.control.configure(entity, now, out, quiet=quiet)
+                self._turned.update(entity.backends)  # what is not in service any more has no alarms
                 out.append(Changed(id_, "entity"))
+        if not quiet:
+            self.control.resume(now, out)
         return self._follow(now, out)
 
     def _recall(self, running: Inner, now: Now) -> None:
@@ -130,6 +146,7 @@ class Domain:
         """Take all that a backend sees of its device, in place of what it saw before."""
         out: list[Effect] = []
         self._archive.now = now
+        self._wall.set(now)
         link = self._link(backend)
         before = self.site.told_by(link)
         self.site.set_inventory(link, inventory, now, out)
@@ -146,6 +163,7 @@ class Domain:
         link = self.site.links.get(backend)
         if link is None:
             return out
+        self._wall.set(now)
         self.groups.arrange()
         readings = tuple(readings)
         self.intake.take(link, readings, now, out)
@@ -190,7 +208,9 @@ class Domain:
 
     def plan(self, wish: Wish, now: Now) -> Plan:
         """How ``wish`` would be carried out. Raises Refusal. Nothing is changed."""
-        return self.control.planner.plan(wish, self.groups.members)
+        if wish.group is not None and wish.stagger is None:
+            wish = replace(wish, stagger=self.groups.stagger(wish.group))
+        return self.control.planner.plan(wish, self.groups.members, now)
 
     def start(self, plan: Plan, now: Now) -> tuple[list[int], list[Effect]]:
         """Carry out a plan made just now: the numbers of its requests (of a group: of its members with a plan)."""
@@ -216,8 +236,13 @@ class Domain:
     def timer(self, now: Now) -> list[Effect]:
         """Do what is due."""
         out: list[Effect] = []
+        self._wall.set(now)
         self.timers.run(now, out)
         return self._follow(now, out)
+
+    def what_if(self, assumed: Iterable[Assumed]) -> Generator[None, None, Outlook]:
+        """What would come of failures and of switching, worked out in steps. Nothing is changed."""
+        return what_if(self.site, self.topology, self.groups, assumed)
 
     # --- who follows
 
@@ -231,10 +256,6 @@ class Domain:
         while site.renamed:
             before, after = site.renamed.pop(0)
             for follower in self.followers:
-    def what_if(self, assumed: Iterable[Assumed]) -> Generator[None, None, Outlook]:
-        """What would come of failures and of switching, worked out in steps. Nothing is changed."""
-        return what_if(self.site, self.topology, self.groups, assumed)
-
                 follower.renamed(before, after, now, out)
         while site.refreshed or groups.configured:
             known: dict[str, Observed | None] = {**site.refreshed, **groups.configured}
@@ -248,20 +269,29 @@ class Domain:
                         follower.bind(observed, now, out)
                 if observed is not None:
                     self.settling.lay(observed)
+        self.maintenance.settle(now, out)
         self.settling.later(now)
-        return out
+        self.recorder.tell(now, out)
+        return self.maintenance.muted(out)
 
     # --- what is served
 
     def stirred(self) -> set[str]:
         """The ids of entities that came, went or show something else, readings aside, since this was asked last."""
         ids, self.site.nodes.stirred = self.site.nodes.stirred, set()
+        self.topology.touch()
         return ids
 
     def turned(self) -> set[str]:
         """The names of backends of whose links there was news since this was asked last."""
-        names, self._turned = self._turned, set()
+        names, self._turned = self._turned | self.maintenance.turned, set()
+        self.maintenance.turned = set()
         return names
+
+    def upset(self) -> set[str]:
+        """The keys of domains and groups of which a threshold stands otherwise since this was asked last."""
+        keys, self.thresholds.upset = self.thresholds.upset, set()
+        return keys
 
     def operational(self, running: Inner, now: Now) -> Inner:
         """The container energy-management: ``running`` with all that was discovered and read merged in.
@@ -269,7 +299,6 @@ class Domain:
         Entries are rendered when they are asked for, and remembered until something in them changes.
         """
         nodes, groups, links = self.site.nodes, self.groups.nodes, self.site.link_nodes
-        self.topology.touch()
         top = nodes.entities.parent
         assert top is not None
         configured = running.get(top)
@@ -277,6 +306,10 @@ class Domain:
         if self.site.entities:
             entities = ListNode(nodes.entity, _Entities(self, running))
             children[nodes.entities] = Inner(nodes.entities, {nodes.entity: entities})
+            wiring = self._topology_nodes
+            children[wiring.container] = wiring.served(
+                self.topology, self.site.entities, partial(self.ordered, running)
+            )
         if groups.domains.container in children:
             children[groups.domains.container] = Late(groups.domains.container, self._domains)
         if groups.groups.container in children:
@@ -288,11 +321,6 @@ class Domain:
     def _domains(self) -> Mapping[SchemaNode, Data]:
         self.groups.arrange()
         shown = _Rendered(self.groups.domains, lambda name: self.groups.domains[name].render(None))
-    def upset(self) -> set[str]:
-        """The keys of domains and groups of which a threshold stands otherwise since this was asked last."""
-        keys, self.thresholds.upset = self.thresholds.upset, set()
-        return keys
-
         node = self.groups.nodes.domains.list
         return {node: ListNode(node, shown)}
 
@@ -301,10 +329,6 @@ class Domain:
         member = self.groups.nodes.member
         shown = _Rendered(self.groups.groups, lambda name: self.groups.groups[name].render(member))
         node = self.groups.nodes.groups.list
-            wiring = self._topology_nodes
-            children[wiring.container] = wiring.served(
-                self.topology, self.site.entities, partial(self.ordered, running)
-            )
         return {node: ListNode(node, shown)}
 
     def _backends(self, running: Inner) -> Mapping[SchemaNode, Data]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eman_netconf.energy.samples import Recorded
-from eman_netconf.energy.values import Answer, Command
+from eman_netconf.energy.values import Answer, Command, Magic
 from eman_netconf.yang.tree import Inner
 
 
@@ -14,6 +14,15 @@ class Send:
     """Give ``command`` to its backend, once; answer with ``Domain.outcome``."""
 
     command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Send a magic packet to wake ``entity``, once; answer with ``Domain.outcome`` of ``command``."""
+
+    command: int
+    entity: str
+    magic: Magic
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +80,4 @@ class Warn:
     text: str
 
 
-Effect = Send | Poll | Notify | Changed | Answered | Audit | Record | Warn
+Effect = Send | Wake | Poll | Notify | Changed | Answered | Audit | Record | Warn

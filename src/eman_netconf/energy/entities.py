@@ -82,6 +82,7 @@ class EntityNodes:
         self.keyword = entity.child("keyword")
         self.category = entity.child("category")
         self.vital = entity.child("vital")
+        self.lifecycle = entity.child("lifecycle")
         self.power_priority = entity.child("power-priority")
         self.importance = entity.child("importance")
         self.nameplate_power = entity.child("nameplate-power")
@@ -111,13 +112,13 @@ class EntityNodes:
         self.evidence = relation.child("evidence")
         self.report_bits = ("power", "energy", "electrical", "power-state", "battery", "series")
         self.control_bits = ("power-state", "power-limit", "supply")
+        self.laid: set[SchemaNode] = set()  # lists of which the entries are an extra's
         self.stirred: set[str] = set()  # ids of entities that show something else than before, readings aside
+        self.shifted: set[str] = set()  # the same, for those who keep in mind what hangs on what
         self.unsaved: dict[Entity, None] = {}  # whose counters or wishes changed since they were last persisted
 
-        self.laid: set[SchemaNode] = set()  # lists of which the entries are an extra's
 
 class SiteView(Protocol):
-        self.shifted: set[str] = set()  # the same, for those who keep in mind what hangs on what
     """What an entity needs of the others to be rendered."""
 
     graph: Graph
@@ -237,6 +238,16 @@ class Entity:
         return self.configured(self.nodes.vital) == "true"
 
     @property
+    def life(self) -> str:
+        """Where it stands in its life: planned, in-service or retired."""
+        return self.configured(self.nodes.lifecycle) or "in-service"
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it takes commands, raises alarms and adds to totals."""
+        return self.life == "in-service"
+
+    @property
     def runs(self) -> bool:
         """Whether it can be counted on to pass power on: not off, and nobody is about to turn it off."""
         return not self.going_off and not self.states.is_off
@@ -300,6 +311,7 @@ class Entity:
         """Something else than a reading is not what it was."""
         self.node = None
         self.nodes.stirred.add(self.id)
+        self.nodes.shifted.add(self.id)
 
     def keep(self) -> None:
         """Its counters or wishes are not what they were: its record is to be persisted."""
@@ -316,7 +328,6 @@ class Entity:
         self._base = None
         self.stir()
 
-        self.nodes.shifted.add(self.id)
     def interface_read(self) -> None:
         """A reading of an interface is not what it was."""
         self._interfaces_node = self.node = None

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from eman_netconf.energy.accumulation import Flow
 from eman_netconf.energy.batteries import Battery
+from eman_netconf.energy.canonical import optional
 from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.measurements import Meter, Part
@@ -37,6 +38,7 @@ class GroupNodes:
         self.boundary_meter = self.domains.list.child("boundary-meter")
         self.member = self.groups.list.child("member")
         self.match = self.groups.list.child("match")
+        self.stagger = optional(self.groups.list, "stagger")
         self.keyword = self.match.child("keyword")
         self.entity_class = self.match.child("class")
         self.category = self.match.child("category")
@@ -76,8 +78,12 @@ class Total:
 
     stir = changed
 
-    def flowed(self, flow: Flow, wall: float) -> None:
+    def keep(self) -> None:
+        """Its counters are not what they were: its record is to be persisted."""
         self._nodes.unsaved[self] = None
+
+    def flowed(self, flow: Flow, wall: float) -> None:
+        self.keep()
 
     def set_part(self, id_: str, part: Part | None) -> None:
         """Let the values of an entity go into the total, or with None no longer."""
@@ -165,6 +171,22 @@ class Groups:
         self.arrange()
         total = self.groups.get(name)
         return None if total is None else [id_ for id_ in total.members if id_ in self._site.entities]
+
+    def stagger(self, name: str) -> float | None:
+        """Seconds between the members of a group that are switched, as configured."""
+        total = self.groups.get(name)
+        config = total.config if total is not None else None
+        value = config.get(self.nodes.stagger) if config is not None and self.nodes.stagger is not None else None
+        return float(value) if isinstance(value, str) else None
+
+    def staggers(self, ids: Iterable[str]) -> dict[str, float]:
+        """The groups that one of these entities is in and that have a stagger, with it."""
+        found = {name: seconds for name in self.groups if (seconds := self.stagger(name))}
+        if not found:
+            return found
+        self.arrange()
+        wanted = set(ids)
+        return {name: seconds for name, seconds in found.items() if not wanted.isdisjoint(self.groups[name].members)}
 
     @property
     def totals(self) -> list[Total]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from eman_netconf.energy.accumulation import Flow
-from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, stamp
+from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, optional, stamp
 from eman_netconf.energy.measurements import Meter
+from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Base, Entry, Leaves
 from eman_netconf.energy.quantities import ReadingNodes
 from eman_netconf.energy.relationships import End, Evidence, Role
@@ -92,6 +93,8 @@ class InterfaceNodes:
         self.oper_state = supply.child("oper-state")
         self.oper_state_since = supply.child("oper-state-since")
         self.request = RequestNodes(supply.child("request"))
+        pacing = optional(supply, "pacing")
+        self.pacing = PacingNodes(pacing) if pacing is not None else None
         self.readings = ReadingNodes(interface, accuracy_classes)
 
 
@@ -118,6 +121,7 @@ class Interface:
         "name",
         "node",
         "operational_direction",
+        "pace",
         "pending",
         "supply",
         "supply_since",
@@ -136,6 +140,7 @@ class Interface:
         self.config: Inner | None = None
         self.switch: tuple[str, Point] | None = None  # how its supply is switched: backend and point
         self.holder = Holder()  # the wishes for its supply
+        self.pace: Pace | None = None  # how often its supply may be switched, where that is limited
         self.pending: Supply | None = None  # what a command under way or planned makes of it
         self.supply: Supply | None = None
         self.supply_since: float | None = None
@@ -324,6 +329,8 @@ class Interface:
         if self.supply is not None and self.supply_since is not None:
             children[nodes.oper_state] = self.supply.value
             children[nodes.oper_state_since] = stamp(self.supply_since)
+        if nodes.pacing is not None:
+            nodes.pacing.lay(children, self.pace)
         request = self.holder.in_force
         if request is not None:
             children[nodes.request.container] = nodes.request.render(request)

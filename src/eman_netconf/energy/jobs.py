@@ -8,14 +8,17 @@ from functools import partial
 from itertools import count
 from typing import Protocol
 
-from eman_netconf.energy.effects import Answered, Audit, Effect, Poll, Send
+from eman_netconf.energy.effects import Answered, Audit, Effect, Poll, Send, Wake
 from eman_netconf.energy.entities import Entity
-from eman_netconf.energy.planning import Order, Planner, Stage
+from eman_netconf.energy.guard import Guard
+from eman_netconf.energy.pacing import Pace
+from eman_netconf.energy.plans import Order, Stage
 from eman_netconf.energy.relationships import End
 from eman_netconf.energy.requests import Input, Request
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Answer, Command, CommandKind, Now, Outcome, Point, Supply
+from eman_netconf.energy.wake import BOOTING
 
 _PATIENCE = 5.0  # seconds a wait between stages may last before the one who asked is answered
 _GRACE = 10.0  # seconds beyond a command's deadline until its outcome counts as unknown
@@ -54,10 +57,16 @@ class Job:
 class Principal(Protocol):
     """Who the jobs are done for."""
 
-    planner: Planner
+    guard: Guard
 
     def happened(self, request: Request, what: Input, now: Now, out: list[Effect]) -> None:
         """Something happened to a request."""
+
+    def waits(self, request: Request, reason: str | None, until: float | None, out: list[Effect]) -> None:
+        """A request waits for something before more is sent, or (None) no longer; ``until`` by wall clock."""
+
+    def withheld(self, request: Request, out: list[Effect]) -> None:
+        """The rest of its plan was given up because of a maintenance, or a life that is over."""
 
     def sent(self, request: Request, order: Order, now: Now) -> None:
         """A command went out for it."""
@@ -79,6 +88,7 @@ class Jobs:
         self._jobs: dict[int, Job] = {}  # by request
         self._commands: dict[int, tuple[Job, Order]] = {}
         self._busy_points: dict[tuple[str, Point], int] = {}
+        self._switched: dict[int, list[tuple[Pace, bool]]] = {}  # by command, what counts as switched by it
         self._expected: dict[End | str, set[int]] = {}  # requests that turn an outlet or an entity off
         self._command_ids = count(1)
 
@@ -100,12 +110,18 @@ class Jobs:
         job.orders = tuple(order for stage in job.stages if not stage.asking for order in stage.orders)
         self._jobs[request.id] = job
         self.expect(request, job.orders, expected=True)
-        request.backends = frozenset(order.backend for order in job.orders)
-        carriers = dict.fromkeys(order.entity for order in job.orders)
+        request.backends = frozenset(order.backend for order in job.orders if order.magic is None)
+        request.slow = BOOTING if any(order.magic is not None for order in job.orders) else 0.0
+        carriers = dict.fromkeys(self._carrier(order) for order in job.orders)
         request.through = tuple(id_ for id_ in carriers if id_ != request.target.entity)
         request.account = []
         request.answer = None
         self._advance(job, now, out)
+
+    def _carrier(self, order: Order) -> str:
+        """Who carries an order out: the entity itself, or the one that takes commands for it, such as a gateway."""
+        link = self._site.links.get(order.backend)
+        return order.entity if link is None else link.tells.get("", order.entity) if order.end is None else order.entity
 
     def cancel(self, request: Request, out: list[Effect]) -> None:
         """What is not sent yet is not sent; what was sent is not taken back."""
@@ -144,6 +160,8 @@ class Jobs:
                 by.discard(number)
             if order.turns_off:
                 self._count_as_off(order, off=bool(by))
+            for _, pace, on, _ in self._principal.guard.paces(order):
+                pace.take_back(on=on)
 
     def _turned_on(self, order: Order) -> None:
         """A device has accepted to turn something on: what was to turn it off before does not count any more."""
@@ -162,10 +180,12 @@ class Jobs:
             interface = self._site.interface(order.end)
             if interface is not None:
                 interface.pending = Supply.OFF if off else None
+                interface.entity.stir()
         else:
             entity = self._site.entities.get(order.entity)
             if entity is not None:
                 entity.going_off = off
+                entity.stir()
 
     def _abandon(self, job: Job) -> None:
         orders = (order for stage in job.stages if not stage.asking for order in stage.orders)
@@ -180,12 +200,10 @@ class Jobs:
             return
         if not job.stages:
             self._finish(job, now, out)
-                interface.entity.stir()
             return
         stage = job.stages[0]
         job.awaits = stage.awaits
         if stage.after <= 0 or (stage.awaits and self._all_off(stage.awaits)):
-                entity.stir()
             self._send(job, now, out)
             return
         if stage.after > _PATIENCE:
@@ -193,8 +211,14 @@ class Jobs:
         self._timers.at(now.mono + stage.after, partial(self._due, job, stage))
 
     def _due(self, job: Job, stage: Stage, now: Now, out: list[Effect]) -> None:
-        if not job.cancelled and job.stages and job.stages[0] is stage and not job.waiting:
-            self._send(job, now, out)
+        if job.cancelled or job.waiting or not job.stages or job.stages[0] is not stage:
+            return
+        awake = [id_ for id_ in job.awaits if not self._all_off((id_,))] if stage.patient else []
+        if awake:
+            reason = f"withheld: {', '.join(awake)} did not shut down in time, and keeps the supply"
+            self._give_up(job, reason, awake, now, out)
+            return
+        self._send(job, now, out)
 
     def _all_off(self, ids: Iterable[str]) -> bool:
         entities = (self._site.entities.get(id_) for id_ in ids)
@@ -207,17 +231,27 @@ class Jobs:
                 self._send(job, now, out)
 
     def _send(self, job: Job, now: Now, out: list[Effect]) -> None:
-        stage = job.stages[0]
+        """Give the orders of the next stage, if the guard still lets them through now."""
+        stage, guard = job.stages[0], self._principal.guard
         job.awaits = frozenset()
-        vital = [] if stage.asking else self._principal.planner.endangered(stage.orders)
-        if vital:  # something else failed since the plan was made
-            self._abandon(job)
-            job.request.affected = tuple(vital)
-            job.request.account.append(f"withheld: {', '.join(vital)} would lose the last supply")
-            job.outcomes.append(Outcome.REFUSED)
-            self._principal.happened(job.request, Input.REFUSED, now, out)
-            self._finish(job, now, out)
+        barred = guard.barred(stage.orders, job.request.target.entity)
+        if barred is not None:
+            self._give_up(job, f"withheld: {barred.reason}", barred.entities, now, out)
+            self._principal.withheld(job.request, out)
             return
+        vital = [] if stage.asking else guard.endangered(stage.orders)
+        if vital:  # something else failed since the plan was made
+            self._give_up(job, f"withheld: {', '.join(vital)} would lose the last supply", vital, now, out)
+            return
+        held = None if stage.asking else guard.held(stage.orders, now.wall)
+        if held is not None:
+            wait = held.until - now.wall
+            if wait > _PATIENCE:
+                self._answer(job, out)
+            self._timers.at(now.mono + wait, partial(self._due, job, stage))
+            self._principal.waits(job.request, held.reason, held.until, out)
+            return
+        self._principal.waits(job.request, None, None, out)
         del job.stages[0]
         job.asking = stage.asking
         for order in stage.orders:
@@ -227,6 +261,16 @@ class Jobs:
             else:
                 self._command(job, order, now, out)
         self._advance(job, now, out)
+
+    def _give_up(self, job: Job, reason: str, about: Iterable[str], now: Now, out: list[Effect]) -> None:
+        """What is not sent yet is not sent."""
+        self._abandon(job)
+        job.request.affected = tuple(about)
+        job.request.account.append(reason)
+        job.outcomes.append(Outcome.REFUSED)
+        self._principal.waits(job.request, None, None, out)
+        self._principal.happened(job.request, Input.REFUSED, now, out)
+        self._finish(job, now, out)
 
     def _command(self, job: Job, order: Order, now: Now, out: list[Effect]) -> None:
         number = next(self._command_ids)
@@ -238,9 +282,20 @@ class Jobs:
         if not job.asking:
             self.expect(job.request, (order,), expected=True)  # something may have been turned on since it was planned
         self._principal.sent(job.request, order, now)
-        out.append(Send(Command(number, order.backend, order.kind, order.point, order.value, deadline)))
+        self._count_as_switched(number, order, now)
+        if order.magic is not None:
+            out.append(Wake(number, order.entity, order.magic))
+        else:
+            out.append(Send(Command(number, order.backend, order.kind, order.point, order.value, deadline)))
         queued = sum(1 for backend, _ in self._busy_points if backend == order.backend)  # done one after the other
         self._timers.at(now.mono + queued * deadline + _GRACE, partial(self._overdue, number))
+
+    def _count_as_switched(self, number: int, order: Order, now: Now) -> None:
+        """From the moment of the command, whatever becomes of it, until a device says that it was not done."""
+        paces = self._principal.guard.paces(order)
+        switched = [(pace, on) for _, pace, on, was in paces if pace.moved(on=on, at=now.wall, was=was)]
+        if switched:
+            self._switched[number] = switched
 
     # --- outcomes
 
@@ -258,8 +313,12 @@ class Jobs:
         told = f"{_named(order)}: {outcome.value}"
         job.request.account.append(f"{told} ({reason})" if reason else told)
         out.append(Audit(now.wall, job.request.by, order.entity, f"{order.kind.value} {order.value}: {outcome.value}"))
-        if outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
+        if outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN) and order.magic is None:
             out.append(Poll(order.backend))
+        switched = self._switched.pop(number, ())
+        if outcome in (Outcome.REFUSED, Outcome.UNAVAILABLE):
+            for pace, on in switched:
+                pace.take_back(on=on)
         self._answered(job, order, outcome, now, out)
         self._advance(job, now, out)
         self._principal.freed(order, now, out)

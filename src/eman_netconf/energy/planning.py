@@ -1,22 +1,26 @@
-"""From a wish to a plan: which commands fulfil it, whom they touch, and what the guard forbids."""
+"""From a wish to a plan: which commands fulfil it, and whom they touch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from eman_netconf.energy.entities import Entity
+from eman_netconf.energy.guard import Assumed, Guard
 from eman_netconf.energy.interfaces import Interface
-from eman_netconf.energy.relationships import End, Role
+from eman_netconf.energy.plans import Member, Order, Plan, Refusal, Stage
 from eman_netconf.energy.requests import Aspect, Target
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.state_sets import IEEE1621, StateClass
-from eman_netconf.energy.values import CommandKind, Point, Supply, Wish
+from eman_netconf.energy.values import CommandKind, LinkState, Now, Origin, Point, Supply, Wish
+from eman_netconf.energy.wake import magic
 from eman_netconf.errors import AppTag, ErrorTag
 
 #: Seconds between two outlets that feed one entity being switched on, so that inrush currents come apart.
 ON_STAGGER = 1.0
+#: Seconds from an outlet being switched on until what hangs on it can be woken.
+_STANDBY = 5.0
 
 #: Transitions that leave an entity running; all others may interrupt what it feeds.
 _HARMLESS = frozenset({"redfish-force-on", "redfish-resume"})
@@ -25,111 +29,27 @@ _GRACEFUL = ("dmtf-off-soft-graceful", "redfish-graceful-shutdown")
 _OFF = f"{IEEE1621}-off"
 
 
-class Refusal(Exception):
-    """Why a wish is not granted: a sentence for a person, the entities it is about, and the error-tag."""
-
-    def __init__(
-        self,
-        reason: str,
-        entities: Iterable[str] = (),
-        tag: ErrorTag = ErrorTag.OPERATION_FAILED,
-        app_tag: AppTag | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.entities = tuple(entities)
-        self.tag = tag
-        self.app_tag = app_tag
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One command as planned. ``entity`` carries it out, ``end`` is the outlet that is switched."""
-
-    backend: str
-    point: Point
-    kind: CommandKind
-    value: str | Decimal | None
-    entity: str
-    end: End | None = None
-    turns_off: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Orders given together, ``after`` seconds from the answers to the stage before.
-
-    With ``awaits`` it comes as soon as all those entities are off. ``asking``: a request to loads to shut down, of
-    which nothing depends but how long to wait.
-    """
-
-    orders: tuple[Order, ...]
-    after: float = 0.0
-    awaits: frozenset[str] = frozenset()
-    asking: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """What a wish for a group comes to at one member: a plan, or why not."""
-
-    entity: str
-    plan: Plan | None
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a wish is to be fulfilled. The user needs the right to control every entity in ``touched``.
-
-    ``affected`` are the other entities whose supply changes. A plan for a group has ``members`` and nothing else.
-    """
-
-    wish: Wish
-    target: Target | None = None
-    state: str | None = None  # canonical, or on|off
-    limit: Decimal | None = None
-    stages: tuple[Stage, ...] = ()
-    touched: frozenset[str] = frozenset()
-    affected: tuple[str, ...] = ()
-    lasting: bool = True
-    members: tuple[Member, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """What other plans are about to do, as the guard must see it."""
-
-    cut: frozenset[End] = frozenset()
-    off: frozenset[str] = frozenset()
-
-    def with_plan(self, plan: Plan) -> Assumed:
-        orders = [order for stage in plan.stages if not stage.asking for order in stage.orders if order.turns_off]
-        return Assumed(
-            self.cut | {order.end for order in orders if order.end is not None},
-            self.off | {order.entity for order in orders if order.end is None},
-        )
-
-
 class Planner:
     """Makes plans; changes nothing.
 
-    ``host``: the entity this server runs on, vital by construction. ``busy``: whether a command to a backend's point
-    has not been answered yet.
+    ``busy``: whether a command to a backend's point has not been answered yet.
     """
 
-    def __init__(self, site: Site, host: str | None, busy: Callable[[str, Point], bool]) -> None:
+    def __init__(self, site: Site, guard: Guard, busy: Callable[[str, Point], bool]) -> None:
         self._site = site
-        self._host = host
+        self._guard = guard
         self._busy = busy
 
-    def plan(self, wish: Wish, members: Callable[[str], Sequence[str] | None]) -> Plan:
-        """The plan for ``wish``; ``members`` tells those of a group, None where there is no such group."""
-        if wish.group is not None:
-            return self._group(wish, wish.group, members(wish.group))
-        return self._single(wish, Assumed())
+    def plan(self, wish: Wish, members: Callable[[str], Sequence[str] | None], now: Now | None = None) -> Plan:
+        """The plan for ``wish``; ``members`` tells those of a group, None where there is no such group.
 
-    def _single(self, wish: Wish, assumed: Assumed) -> Plan:
+        With ``now`` it is refused when it comes too early after the last switching; without it will be held up.
+        """
+        if wish.group is not None:
+            return self._group(wish, wish.group, members(wish.group), now)
+        return self._single(wish, Assumed(), now)
+
+    def _single(self, wish: Wish, assumed: Assumed, now: Now | None, delay: float = 0.0) -> Plan:
         entity = self._site.entities.get(wish.entity)
         if entity is None:
             raise Refusal(f"There is no entity {wish.entity}.", (wish.entity,), ErrorTag.DATA_MISSING)
@@ -143,25 +63,26 @@ class Planner:
             plan = self._transition(wish, entity, wish.transition)
         else:
             plan = self._limit(wish, entity)
-        return self._guarded(plan, entity, assumed)
+        plan = self._guarded(_delayed(plan, delay), entity, assumed)
+        if now is not None:
+            self._guard.check_pace(plan, now)
+        return plan
 
-    def _group(self, wish: Wish, name: str, members: Sequence[str] | None) -> Plan:
+    def _group(self, wish: Wish, name: str, members: Sequence[str] | None, now: Now | None) -> Plan:
         if members is None:
             raise Refusal(f"There is no group {name}.", (), ErrorTag.DATA_MISSING)
         planned: list[Member] = []
         assumed = Assumed()
-        ordered = sorted(members, key=self._turn)
-        for member in ordered:
+        wanted = self._site.sets.find(wish.state) if wish.state is not None else None
+        rising = wanted is not None and self._site.sets.classes[wanted] is StateClass.ON
+        for member in sorted(members, key=self._turn, reverse=rising):
             single = replace(wish, group=None, entity=member)
+            delay = (wish.stagger or 0.0) * sum(item.plan is not None for item in planned)
             try:
-                plan = self._single(single, assumed)
+                plan = self._single(single, assumed, now, delay)
             except Refusal as refusal:
                 planned.append(Member(member, None, refusal))
                 continue
-            delay = wish.stagger * sum(item.plan is not None for item in planned)
-            if delay and plan.stages:
-                first = replace(plan.stages[0], after=plan.stages[0].after + delay)
-                plan = replace(plan, stages=(first, *plan.stages[1:]))
             assumed = assumed.with_plan(plan)
             planned.append(Member(member, plan))
         touched = frozenset(id_ for item in planned if item.plan is not None for id_ in item.plan.touched)
@@ -183,8 +104,9 @@ class Planner:
             raise Refusal(f"{name} is not a power state.", (), ErrorTag.INVALID_VALUE)
         target = Target(entity.id, Aspect.STATE)
         told = entity.states.settable(state)
-        if told is not None:
-            if self.vital(entity.id) and sets.lowers(entity.states.state, told):
+        waking = self._waking(wish, entity, state)
+        if told is not None and not (waking and self._unheard(entity, told)):
+            if self._guard.vital(entity.id) and sets.lowers(entity.states.state, told):
                 raise Refusal(
                     f"{entity.id} is vital: its state is not lowered to {_local(told)}. Only a commit that removes "
                     "its mark allows that.",
@@ -194,21 +116,43 @@ class Planner:
             off = sets.classes[told] is StateClass.OFF
             order = Order(backend, point, CommandKind.SET_POWER_STATE, _local(told), entity.id, turns_off=off)
             return Plan(wish, target, state, stages=(Stage((order,)),))
-        if any(info.settable for info in entity.states.native.values()):
+        if told is None and any(info.settable for info in entity.states.native.values()):
             raise Refusal(
                 f"{entity.id} has no power state like {_local(state)}.",
                 (entity.id,),
                 ErrorTag.INVALID_VALUE,
                 AppTag.STATE_NOT_SUPPORTED,
             )
-        return self._state_by_supply(wish, entity, target, state)
+        return self._state_by_supply(wish, entity, target, state, waking)
 
-    def _state_by_supply(self, wish: Wish, entity: Entity, target: Target, state: str) -> Plan:
-        """An entity that cannot switch itself is switched by the outlets that feed it: off by all, on one by one."""
+    def _waking(self, wish: Wish, entity: Entity, state: str) -> Order | None:
+        """The order that wakes an entity over the network, where somebody asks now for a state of being on."""
+        asked = wish.origin is not Origin.CONFIGURATION
+        found = magic(entity) if asked and self._site.sets.classes[state] is StateClass.ON else None
+        if found is None:
+            return None
+        return Order("", Point(entity.id), CommandKind.SET_POWER_STATE, _local(state), entity.id, magic=found)
+
+    def _unheard(self, entity: Entity, told: str) -> bool:
+        """Whether nobody takes commands for an entity now, as where its agent went off with it."""
+        link = self._site.links.get(self._speaker(entity, told)[0])
+        return link is None or link.state is not LinkState.UP
+
+    def _state_by_supply(self, wish: Wish, entity: Entity, target: Target, state: str, waking: Order | None) -> Plan:
+        """An entity that cannot switch itself is switched by the outlets that feed it: off by all, on one by one.
+
+        One that can be woken gets its packet when its outlets are on.
+        """
         kind = self._site.sets.classes[state]
         outlets = self._site.graph.outlets_of(entity.id)
         found = [(end, self._site.interface(end)) for end in outlets]
         switched = [item for end, item in found if item is not None and item.switch is not None]
+        if waking is not None:
+            off = [item for item in switched if item.supply is not Supply.ON or not item.passes]
+            orders = [*(self._switching(item, Supply.ON) for item in off), waking]
+            waits = [0.0, *([ON_STAGGER] * (len(off) - 1)), *([_STANDBY] if off else [])]
+            stages = tuple(Stage((order,), wait) for order, wait in zip(orders, waits, strict=True))
+            return Plan(wish, target, state, stages=stages)
         if not switched or kind is StateClass.SLEEP:
             raise Refusal(
                 f"Nothing here can bring {entity.id} into the state {_local(state)}: neither the entity itself nor "
@@ -228,7 +172,7 @@ class Planner:
                 [end.entity for end, item in found if item is None or item.switch is None],
                 ErrorTag.OPERATION_NOT_SUPPORTED,
             )
-        if self.vital(entity.id):
+        if self._guard.vital(entity.id):
             raise Refusal(
                 f"{entity.id} is vital: its last supply is not cut. Only a commit that removes its mark allows that.",
                 (entity.id,),
@@ -245,7 +189,7 @@ class Planner:
                 AppTag.STATE_NOT_SUPPORTED,
             )
         disturbs = _local(transition) not in _HARMLESS
-        if disturbs and self.vital(entity.id):
+        if disturbs and self._guard.vital(entity.id):
             raise Refusal(f"{entity.id} is vital: it is not taken through {_local(transition)}.", (entity.id,))
         order = self._transiting(entity, transition, turns_off=disturbs)
         return Plan(wish, Target(entity.id, Aspect.STATE), stages=(Stage((order,)),), lasting=False)
@@ -324,24 +268,7 @@ class Planner:
         kind = CommandKind.SWITCH_SUPPLY
         return Order(backend, point, kind, supply.value, interface.end.entity, interface.end, turns_off=off)
 
-    # --- the guard
-
-    def vital(self, id_: str) -> bool:
-        """Whether an entity must be kept running: marked so, or the host of this server."""
-        entity = self._site.entities.get(id_)
-        return id_ == self._host or (entity is not None and entity.vital)
-
-    def lost(self, orders: Iterable[Order], assumed: Assumed | None = None) -> list[str]:
-        """Who loses the last supply by ``orders`` and by what is assumed to happen anyway."""
-        others = assumed or Assumed()
-        offs = [order for order in orders if order.turns_off]
-        cut = {order.end for order in offs if order.end is not None} | others.cut
-        off = {order.entity for order in offs if order.end is None} | others.off
-        return self._site.graph.loss(cut, off) if cut or off else []
-
-    def endangered(self, orders: Iterable[Order], assumed: Assumed | None = None) -> list[str]:
-        """The vital entities among those."""
-        return [id_ for id_ in self.lost(orders, assumed) if self.vital(id_)]
+    # --- what goes with it
 
     def _guarded(self, plan: Plan, entity: Entity, assumed: Assumed) -> Plan:
         """The plan with all it touches, after the guard let it through."""
@@ -350,16 +277,19 @@ class Planner:
         if in_use:
             names = dict.fromkeys(order.entity for order in in_use)
             raise Refusal(f"A command to {', '.join(names)} is still under way.", names, ErrorTag.IN_USE)
-        vital = self.endangered(orders, assumed)
+        barred = None if plan.wish.release else self._guard.barred(orders, entity.id)
+        if barred is not None:
+            raise barred
+        vital = self._guard.endangered(orders, assumed)
         if vital:
             raise Refusal(
                 f"{', '.join(vital)} would lose the last supply and {_is(vital)} vital. Only a commit that removes "
                 "the mark allows that.",
                 vital,
             )
-        lost = self.lost(orders)
-        own = {entity.id, *self._inside(entity.id)}
-        served = own if plan.target is None or plan.target.interface is None else own | self._served(orders)
+        lost = self._guard.lost(orders)
+        by_interface = plan.target is not None and plan.target.interface is not None
+        served = self._guard.served(entity.id, orders if by_interface else ())
         collateral = [id_ for id_ in lost if id_ not in served]
         if collateral and not plan.wish.accept_collateral:
             raise Refusal(
@@ -369,32 +299,6 @@ class Planner:
         touched = frozenset({entity.id, *collateral})
         affected = tuple(id_ for id_ in lost if id_ != entity.id)
         return replace(plan, touched=touched, affected=affected, stages=self._with_asking(plan, lost))
-
-    def _served(self, orders: Iterable[Order]) -> set[str]:
-        """What an outlet is there for: the one entity it feeds, with its parts. Several are each other's collateral."""
-        served: set[str] = set()
-        for order in orders:
-            if order.end is not None:
-                loads = {other.entity for other in self._site.graph.peers(order.end, Role.LOAD)}
-                if len(loads) == 1:
-                    load = loads.pop()
-                    served |= {load, *self._inside(load)}
-        return served
-
-    def _inside(self, id_: str) -> set[str]:
-        """The parts of an entity, and what it is a part of."""
-        inside: set[str] = set()
-        waiting = [id_]
-        while waiting:
-            for part in self._site.components(waiting.pop()):
-                if part not in inside:
-                    inside.add(part)
-                    waiting.append(part)
-        container = self._site.container(id_)
-        while container is not None and container not in inside:
-            inside.add(container)
-            container = self._site.container(container)
-        return inside
 
     def _with_asking(self, plan: Plan, lost: Iterable[str]) -> tuple[Stage, ...]:
         """The stages with one before the first that asks the loads to shut down, where that is wished."""
@@ -411,7 +315,12 @@ class Planner:
                     asked[id_] = order
         if not asked:
             return plan.stages
-        first = replace(plan.stages[0], after=plan.stages[0].after + timeout, awaits=frozenset(asked))
+        first = replace(
+            plan.stages[0],
+            after=plan.stages[0].after + timeout,
+            awaits=frozenset(asked),
+            patient=plan.wish.keep_on_timeout,
+        )
         return Stage(tuple(asked.values()), asking=True), first, *plan.stages[1:]
 
     def _goodbye(self, load: Entity) -> Order | None:
@@ -425,6 +334,14 @@ class Planner:
             return None
         backend, point = self._speaker(load, told)
         return Order(backend, point, CommandKind.SET_POWER_STATE, _local(told), load.id, turns_off=True)
+
+
+def _delayed(plan: Plan, seconds: float) -> Plan:
+    """The plan begun so much later."""
+    if not seconds or not plan.stages:
+        return plan
+    first = replace(plan.stages[0], after=plan.stages[0].after + seconds)
+    return replace(plan, stages=(first, *plan.stages[1:]))
 
 
 def _local(identity: str) -> str:

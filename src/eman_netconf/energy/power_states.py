@@ -8,6 +8,7 @@ from typing import Any
 
 from eman_netconf.energy.accumulation import Flow
 from eman_netconf.energy.canonical import boolean, clipped, decimal64, optional, stamp, thousandths
+from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.requests import Request, RequestNodes
 from eman_netconf.energy.state_sets import IEEE1621, StateClass, StateSets
@@ -152,6 +153,8 @@ class StateNodes:
         self.admin_state = optional(container, "admin-state")
         self.local_control = container.child("local-control")
         self.request = RequestNodes(container.child("request"))
+        pacing = optional(container, "pacing")
+        self.pacing = PacingNodes(pacing) if pacing is not None else None
         self.power_limit = optional(container, "power-limit")
         if self.power_limit is not None:
             self.oper_limit = self.power_limit.child("oper-limit")
@@ -205,6 +208,7 @@ class PowerStates:
         "native",
         "node",
         "oper_limit",
+        "pace",
         "trackers",
     )
 
@@ -218,6 +222,7 @@ class PowerStates:
         self.oper_limit: Any = None
         self.local_control: bool | None = None
         self.by_supply = False  # switched and observed by the outlets that feed the entity
+        self.pace: Pace | None = None  # how often it may be switched on and off, where that is limited
         self.node: Inner | None = None
         self._received_known = self._provided_known = False
         self._own: dict[str, dict[str, Inner]] = {}  # configured rows by set and state
@@ -456,6 +461,8 @@ class PowerStates:
             children[nodes.local_control] = boolean(self.local_control)
         if request is not None:
             children[nodes.request.container] = nodes.request.render(request)
+        if nodes.pacing is not None:
+            nodes.pacing.lay(children, self.pace)
         self._render_limit(children)
         entries: dict[Key, Inner] = {}
         wanted = request.state if request is not None and request.wanted else None

@@ -14,6 +14,8 @@ from eman_netconf.energy.control import Control
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups, Total
 from eman_netconf.energy.interfaces import Interface
+from eman_netconf.energy.pacing import Pace
+from eman_netconf.energy.pacing import load as load_pace
 from eman_netconf.energy.power_states import Tracker
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.told import dump, load
@@ -82,11 +84,12 @@ class Archive:
         interfaces: dict[str, Any] = {}
         for interface in entity.interfaces.values():
             energy, wishes = interface.meter.energy, self._control.dump((interface.holder,))
-            if energy.start is not None or wishes:
+            if energy.start is not None or wishes or interface.pace is not None:
                 interfaces[interface.name] = {
                     "energy": energy.dump(),
                     "metered": interface.meter.metered,
                     "wishes": wishes,
+                    **_moves(interface.pace),
                 }
         return {
             "energy": entity.meter.energy.dump(),
@@ -94,6 +97,7 @@ class Archive:
             "states": {name: tracker.dump() for name, tracker in entity.states.trackers.items()},
             "wishes": self._control.dump((entity.state_holder, entity.limit_holder)),
             "interfaces": interfaces,
+            **_moves(entity.states.pace),
         }
 
     # --- in
@@ -137,6 +141,7 @@ class Archive:
         for name, saved in record["states"].items():
             tracker = entity.states.trackers[name] = Tracker()
             tracker.load(saved, self.now.wall, clean=self._clean)
+        entity.states.pace = _pace(record)
         self._control.restore(entity, record["wishes"], self.now)
         return True
 
@@ -146,6 +151,7 @@ class Archive:
             return
         interface.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
         interface.meter.metered = record["metered"]
+        interface.pace = _pace(record)
         self._control.restore(interface.entity, record["wishes"], self.now)
 
     def _total_appeared(self, total: Total) -> None:
@@ -156,3 +162,11 @@ class Archive:
     def _forgotten(self, id_: str) -> None:
         self._gone[id_] = None
         self._waiting_interfaces.pop(id_, None)
+
+
+def _moves(pace: Pace | None) -> dict[str, Any]:
+    return {} if pace is None else {"switched": pace.dump()}
+
+
+def _pace(record: Record) -> Pace | None:
+    return load_pace(record["switched"]) if "switched" in record else None

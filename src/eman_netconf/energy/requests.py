@@ -52,6 +52,9 @@ class Request:
     through: tuple[str, ...] = ()  # the entities that carry it out
     backends: frozenset[str] = frozenset()
     renew: bool = False  # the device was lost: ask again if its next reading shows something else
+    waiting_for: str | None = None  # why nothing more is sent yet, as a sentence
+    not_before: float | None = None  # wall-clock seconds at which that ends, where it is known
+    slow: float = 0.0  # seconds the device gets beyond the usual to show it, as one that boots
 
     @property
     def wanted(self) -> bool:
@@ -136,7 +139,11 @@ class Holder:
     @property
     def read_since_sent(self) -> bool:
         """Whether what was last read held after the last command went out."""
-        return self.read_at is not None and (self.sent_at is None or self.read_at > self.sent_at)
+        return self.read_at is not None and self.is_since_sent(self.read_at)
+
+    def is_since_sent(self, mono: float) -> bool:
+        """Whether ``mono`` is after the last command went out."""
+        return self.sent_at is None or mono > self.sent_at
 
     @property
     def in_force(self) -> Request | None:
@@ -188,6 +195,8 @@ class RequestNodes:
         self.reason = container.child("reason")
         self.time = container.child("time")
         self.until = container.child("until")
+        self.waiting_for = container.child("waiting-for")
+        self.not_before = container.child("not-before")
         self.status = container.child("status")
 
     def render(self, request: Request) -> Inner:
@@ -205,6 +214,10 @@ class RequestNodes:
             children[self.reason] = clipped(request.reason)
         if request.until is not None:
             children[self.until] = stamp(request.until)
+        if request.waiting_for is not None:
+            children[self.waiting_for] = clipped(request.waiting_for)
+        if request.not_before is not None:
+            children[self.not_before] = stamp(request.not_before)
         return Inner(self.container, children)
 
 

@@ -15,6 +15,7 @@ from eman_netconf.energy.entities import Entity, EntityNodes, Teller, chosen_uui
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link, LinkNodes
 from eman_netconf.energy.notices import Notices
+from eman_netconf.energy.pacing import set_paces
 from eman_netconf.energy.relationships import End, Graph, Role
 from eman_netconf.energy.state_sets import StateSets
 from eman_netconf.energy.values import BatteryInfo, Direction, EntityInfo, InterfaceInfo, Inventory, Now, Point, Supply
@@ -48,6 +49,8 @@ class Site:
         self.interface_appeared: Callable[[Interface], None] = lambda _interface: None
         self.forgotten: Callable[[str], None] = lambda _id: None  # an id means nothing any more
         self.touched: Callable[[Iterable[str]], None] = lambda _ids: None  # what groups go by may have changed
+        self.maintained = False  # whether anything is in maintenance
+        self.maintenance: Callable[[str], str | None] = lambda _id: None  # of an entity, as a sentence
         self.refreshed: dict[str, Entity | None] = {}  # since somebody looked; None = gone
         self.renamed: list[tuple[str, str]] = []  # ids before and after, since somebody looked
         self._new_uuid = new_uuid
@@ -85,6 +88,11 @@ class Site:
         """The entity that has an identifier by configuration."""
         return self._configured_ids.get(key)
 
+    def quiet(self, id_: str) -> bool:
+        """Whether nobody is to be alarmed about an entity: people are at work on it, or it is not in service."""
+        entity = self.entities.get(id_)
+        return entity is not None and (not entity.in_service or self.maintenance(id_) is not None)
+
     def passes(self, end: End) -> bool:
         """Whether the outlet can be counted on; one that its entity does not have among others cannot."""
         entity = self.entities.get(end.entity)
@@ -92,6 +100,11 @@ class Site:
         if interface is None or not interface.exists:
             return entity is None or not any(other.exists for other in entity.interfaces.values())
         return interface.passes
+
+    def takes(self, end: End) -> bool:
+        """Whether an inlet can be counted on to take power: nobody switched it off, or is about to."""
+        interface = self.interface(end)
+        return interface is None or interface.passes
 
     def runs(self, entity: str) -> bool:
         """Whether the entity can be counted on to pass power on: not off, and not about to be.
@@ -102,11 +115,6 @@ class Site:
         return record is not None and record.exists and record.runs
 
     def switchable(self, end: End) -> bool:
-    def takes(self, end: End) -> bool:
-        """Whether an inlet can be counted on to take power: nobody switched it off, or is about to."""
-        interface = self.interface(end)
-        return interface is None or interface.passes
-
         interface = self.interface(end)
         return interface is not None and interface.switch is not None
 
@@ -448,6 +456,7 @@ class Site:
         for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
             meter.longest_gap = gap
         nameplates.rate(entity)
+        set_paces(entity)
         entity.relations_changed()
         entity.states_changed()
         self.refreshed[entity.id] = entity

@@ -279,6 +279,19 @@ class Command:
     deadline: float  # seconds the backend may take
 
 
+class Magic(NamedTuple):
+    """A magic packet: whom it wakes, and where it is sent."""
+
+    mac: str  # six octets in hexadecimal, with colons
+    address: str
+    port: int
+
+    @property
+    def payload(self) -> bytes:
+        """Six octets of ones, then the address sixteen times."""
+        return b"\xff" * 6 + bytes.fromhex(self.mac.replace(":", "")) * 16
+
+
 class Outcome(StrEnum):
     """How a command ended, as the backend saw it."""
 
@@ -331,8 +344,9 @@ class Wish:
     reason: str | None = None
     hold_time: float | None = None  # seconds until the wish ends by itself
     shutdown_timeout: float | None = None  # seconds loads get to shut down before their supply is cut
+    keep_on_timeout: bool = False  # supply is not cut where they have not shut down by then
     accept_collateral: bool = False
-    stagger: float = 0.0  # seconds between the members of a group
+    stagger: float | None = None  # seconds between the members of a group; None = as configured there
 
 
 class RequestState(StrEnum):

@@ -62,7 +62,7 @@ def _parts_of(site: Wired, entity: Entity, inlets: list[tuple[Interface, str]]) 
         if len(site.graph.related(meter.id, METERING)) == 1:
             return (Part(meter.meter, False, meter.id, meter.id),)
     contributors = (site.entities.get(relation.peer) for relation in site.graph.related(entity.id, AGGREGATING))
-    return tuple(Part(peer.meter, False, peer.id) for peer in contributors if peer is not None)
+    return tuple(Part(peer.meter, False, peer.id) for peer in contributors if peer is not None and peer.in_service)
 
 
 def set_parts(meter: Meter, parts: tuple[Part, ...]) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from math import ceil
 from typing import Any, Protocol
 
-from eman_netconf.energy.canonical import clipped
+from eman_netconf.energy.canonical import clipped, thousandths
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Answered, Effect
-from eman_netconf.energy.planning import Member, Plan, Refusal
+from eman_netconf.energy.plans import Member, Plan, Refusal
 from eman_netconf.energy.requests import Aspect, RequestStatus, Target
 from eman_netconf.energy.values import Answer, Now, Supply, Wish
-from eman_netconf.errors import ErrorTag, RpcError, RpcErrors
+from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError, RpcErrors
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.operations.ports import ActionHandler, Server
 from eman_netconf.yang.schema import SchemaNode
@@ -91,7 +92,7 @@ def actions(control: Control) -> Mapping[tuple[str, str], ActionHandler]:
             group=_key(path, "group"),
             state=given.leaf("state"),
             release=given.leaf("release") is not None,
-            stagger=float(_said(given, "stagger")),
+            stagger=None if (stagger := given.leaf("stagger")) is None else float(stagger),
         )
         now = control.now()
         try:
@@ -133,6 +134,7 @@ def _wish(session: SessionInfo, given: Inner) -> Wish:
         reason=given.leaf("reason"),
         hold_time=None if hold is None else float(hold),
         shutdown_timeout=None if shutdown is None else float(shutdown),
+        keep_on_timeout=given.leaf("on-timeout") == "keep",
         accept_collateral=given.leaf("accept-collateral") == "true",
     )
 
@@ -213,7 +215,14 @@ def _judged(server: Server, session: SessionInfo, member: Member) -> Member:
 
 
 def _refused(refusal: Refusal, path: Path) -> RpcError:
-    return RpcError(refusal.tag, refusal.reason, path=path_text(path), app_tag=refusal.app_tag)
+    later = refusal.retry_after
+    info = () if later is None else (ErrorInfo("retry-after", _seconds(later), path[0].schema.module.namespace),)
+    return RpcError(refusal.tag, refusal.reason, path=path_text(path), app_tag=refusal.app_tag, info=info)
+
+
+def _seconds(seconds: float) -> str:
+    """At least so many, as a decimal64 with three digits."""
+    return thousandths(ceil(seconds * 1000))
 
 
 def _accepted(status: RequestStatus) -> dict[str, Any]:
@@ -223,7 +232,13 @@ def _accepted(status: RequestStatus) -> dict[str, Any]:
 def _result(control: Control, member: Member, number: int | None) -> dict[str, Any]:
     if number is None:
         reason = member.refusal.reason if member.refusal is not None else None
-        return {"entity": member.entity, "outcome": Answer.REFUSED, "reason": clipped(reason or "")}
+        later = member.refusal.retry_after if member.refusal is not None else None
+        return {
+            "entity": member.entity,
+            "outcome": Answer.REFUSED,
+            "reason": clipped(reason or ""),
+            "retry-after": None if later is None else _seconds(later),
+        }
     status = control.domain.request(number)
     answer = status.answer if status is not None and status.answer is not None else Answer.OUTCOME_UNKNOWN
     reason = status.reason if status is not None and answer is not Answer.ACCEPTED else None

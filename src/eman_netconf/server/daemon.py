@@ -49,6 +49,8 @@ from eman_netconf.server.history import History
 from eman_netconf.server.journal import DiskJournal, keep_time
 from eman_netconf.server.listeners import Listeners
 from eman_netconf.server.plugins import Installed
+from eman_netconf.server.samples.shown import StoreShown
+from eman_netconf.server.samples.store import SampleStore
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.sessions import Sessions
 from eman_netconf.server.settings import faults, session_limits
@@ -125,6 +127,9 @@ class Daemon:
             events = Events(state / "history.sqlite", self.schema, self.clock)
             stack.push_async_callback(events.close)
             stack.push_async_callback(_cancelled, asyncio.create_task(events.tend(), name="events"))
+            # samples, which take what the energy core records to its end
+            self.samples = SampleStore(state, lambda: self.clock.now().wall)
+            stack.push_async_callback(self.samples.close)
             # the energy core
             history = History(state / "history.sqlite", models(self.schema))
             domain = Domain(self.schema, host_entity=self.bootstrap.host_entity, new_uuid=_uuids(state))
@@ -202,6 +207,11 @@ class Daemon:
         judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running)
         self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
+        self.energy.keepers["maintenance"] = self.energy.domain.maintenance
+        kept = StoreShown(self.samples, self.datastores.running)
+        self.datastores.participants.append(kept)
+        self.energy.layers.append(kept.lay)
+        self.energy.recorded.append(self.samples.record)
         alarms = Alarms(self.schema, self.energy, self.datastores, events.notified)
         receivers = events.wire(self.sessions, self.datastores, judge)
         self.subscriptions = Subscriptions(
@@ -223,8 +233,8 @@ class Daemon:
             files=_files(self.bootstrap),
             actions={
                 **audit.audited({**actions.actions(self.energy), **alarms.actions()}, self.energy.domain.site),
-                **self.commits.actions(),
                 **topology.actions(self.energy.domain),
+                **self.commits.actions(),
             },
         )
 

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from eman_netconf.backend import Inventory, LinkState, Outcome, Pass, Plugin
 from eman_netconf.energy.domain import Domain
-from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Notify, Poll, Send, Warn
+from eman_netconf.energy.effects import Answered, Audit, Changed, Effect, Notify, Poll, Record, Send, Wake, Warn
+from eman_netconf.energy.samples import Recorded
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.server import audit
@@ -23,6 +24,7 @@ from eman_netconf.server.history import History
 from eman_netconf.server.poller import Poller
 from eman_netconf.server.secrets import Vault
 from eman_netconf.server.settings import backends
+from eman_netconf.server.wake import Waker
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
@@ -57,7 +59,10 @@ class Energy:
         self.domain = domain
         self.clock = clock
         self.poller = Poller(plugins, self, clock, state / "backends")
+        self._waker = Waker(self.outcome)
         self.published: list[Callable[[Notify], None]] = []
+        self.recorded: list[Callable[[Recorded], None]] = []
+        self.layers: list[Callable[[Inner], Inner]] = []  # what completes energy-management in operational state
         self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
         #: told of entities, backends, and keys of totals with which something may be wrong or well again
         self.troubled: list[Callable[[set[str], set[str], set[str]], None]] = []
@@ -95,6 +100,7 @@ class Energy:
 
     async def close(self, *, patience: float | None = None) -> None:
         """Let backends finish within ``patience`` seconds, store the rest, and leave word whether all was stored."""
+        self._waker.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.poller.close()
@@ -203,7 +209,10 @@ class Energy:
 
     def operational(self, running: Inner) -> Iterable[tuple[SchemaNode, Data | None]]:
         merged = self.domain.operational(running, self.clock.now())
-        return [(merged.schema, merged.replace(merged.schema.child("clock"), self._clock(merged.schema)))]
+        merged = merged.replace(merged.schema.child("clock"), self._clock(merged.schema))
+        for layer in self.layers:
+            merged = layer(merged)
+        return [(merged.schema, merged)]
 
     def _clock(self, schema: SchemaNode) -> Inner | None:
         """How far the machine's clock may be trusted (RFC 6988 section 5.7.1)."""
@@ -241,11 +250,16 @@ class Energy:
                     powers.add(entity)
                 case Send(command):
                     self.poller.send(command)
+                case Wake():
+                    self._waker.send(effect)
                 case Poll(backend):
                     self.poller.read_soon(backend)
                 case Notify():
                     for publish in self.published:
                         publish(effect)
+                case Record(what):
+                    for record in self.recorded:
+                        record(what)
                 case Answered(request):
                     waiting = self._answers.get(request)
                     if waiting is not None and not waiting.done():
