@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eman_netconf.energy.values import EntityInfo, LinkState, Method, Quantity
-from tests.energy.bench import Bench, inlet, outlet, power
+from tests.energy.bench import DMTF, Bench, inlet, outlet, power
 
 Q = Quantity
 
@@ -241,3 +241,15 @@ def test_duplicated_and_late_readings_change_nothing(
         for again in data.draw(st.lists(st.sampled_from(passes), max_size=2)):
             assert bench.read("pdu", *again) == []
         assert bench.served().xml() == before
+
+
+def test_what_is_counted_is_not_modelled_as_well(bench: Bench) -> None:
+    """A server whose outlet counts energy and tells no power: its typical power adds nothing to that."""
+    bench.discover("pdu", EntityInfo(interfaces=(outlet("o", ("srv", "a")),)))
+    bench.discover("bmc", EntityInfo(id="srv", interfaces=(inlet("a"),), state_sets=(DMTF,)))
+    for number in range(4):
+        bench.tell("pdu", Q.ENERGY_PROVIDED, Decimal(number), "", "o")
+        bench.tell("bmc", Q.POWER_STATE, "dmtf-on")
+        bench.wait(10)
+    assert power(bench, "srv") == "200.0"
+    assert bench.at("srv", "energy", "received") == "3.0"

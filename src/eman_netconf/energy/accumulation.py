@@ -15,7 +15,7 @@ The laws:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from eman_netconf.energy.anomalies import Kind
@@ -23,7 +23,7 @@ from eman_netconf.energy.counters import CEILING, Counter, Flow
 from eman_netconf.energy.samples import Mark, worst
 from eman_netconf.energy.values import Method, Quantity
 
-__all__ = ["RANK", "Energy", "Flow", "split"]
+__all__ = ["RANK", "Energy", "Flow", "shares", "split"]
 
 #: Methods from the strongest to the weakest; a sum has the weakest of its parts (eman-types:measurement-method).
 RANK: Mapping[str, int] = {
@@ -49,6 +49,20 @@ def split(before: int, after: int, microseconds: int) -> tuple[int, int]:
     received = max(before, after) ** 2 * microseconds // swing
     provided = min(before, after) ** 2 * microseconds // swing
     return received, provided
+
+
+def shares(difference: int, amounts: Sequence[int]) -> list[int]:
+    """``difference`` in whole parts in proportion to ``amounts``; less than it where one would fall below 0."""
+    whole = sum(amounts)
+    difference = max(difference, -whole)
+    found: list[int] = []
+    behind = given = 0
+    for amount in amounts:
+        behind += amount
+        upto = difference * behind // whole if whole else 0
+        found.append(upto - given)
+        given = upto
+    return found
 
 
 class Book(Protocol):
@@ -212,8 +226,12 @@ class Energy:
         self.pause()
 
     def correct(self, received: int, provided: int, wall: float) -> None:
-        """Move the totals by what was found to be wrong; neither may come below zero."""
-        self._add(Flow(received, provided, 0.0, 0.0, broken=True), wall)
+        """Move the totals by what was found to be wrong; the caller sees to it that neither falls below 0."""
+        if received:
+            self.received = (self.received or 0) + received
+        if provided:
+            self.provided = (self.provided or 0) + provided
+        self.broken = wall
 
     def take(self, flow: Flow, wall: float, *, received: bool, provided: bool) -> Flow:
         """Take in a flow, such as one handed on by a part; which directions are known decides what is shown."""

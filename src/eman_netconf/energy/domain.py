@@ -16,6 +16,7 @@ from eman_netconf.energy.checks import Checks
 from eman_netconf.energy.collector import Collector
 from eman_netconf.energy.conditions import Conditions
 from eman_netconf.energy.control import Control
+from eman_netconf.energy.corrections import correct
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
@@ -243,6 +244,24 @@ class Domain:
     def what_if(self, assumed: Iterable[Assumed]) -> Generator[None, None, Outlook]:
         """What would come of failures and of switching, worked out in steps. Nothing is changed."""
         return what_if(self.site, self.topology, self.groups, assumed)
+
+    # --- corrections
+
+    def correct(
+        self,
+        owner: str,
+        part: str,
+        received: int,
+        provided: int,
+        start: float,
+        end: float,
+        by: str,
+        reason: str,
+        now: Now,
+    ) -> list[Effect]:
+        """Move the energy of a meter and of its sums by milliwatt-hours (corrections.correct). Raises Refusal."""
+        out = correct(self.site, self.groups, owner, part, received, provided, start, end, by, reason, now)
+        return self._follow(now, out)
 
     # --- who follows
 

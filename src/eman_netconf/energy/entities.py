@@ -324,6 +324,11 @@ class Entity:
         self.keep()
         self.node = None
 
+    def corrected(self, received: int, provided: int, wall: float) -> None:
+        """Somebody knows better what flowed."""
+        self.states.corrected(received, provided, wall)
+        self.keep()
+
     def identity_changed(self) -> None:
         self._base = None
         self.stir()

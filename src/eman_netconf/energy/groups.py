@@ -85,6 +85,9 @@ class Total:
     def flowed(self, flow: Flow, wall: float) -> None:
         self.keep()
 
+    def corrected(self, received: int, provided: int, wall: float) -> None:
+        self.keep()
+
     def set_part(self, id_: str, part: Part | None) -> None:
         """Let the values of an entity go into the total, or with None no longer."""
         old = self.parts.get(id_)

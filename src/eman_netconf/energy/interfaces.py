@@ -220,6 +220,10 @@ class Interface:
     def flowed(self, flow: Flow, wall: float) -> None:
         """Its own energy only goes into the sums its meter knows."""
 
+    def corrected(self, received: int, provided: int, wall: float) -> None:
+        """Somebody knows better what flowed."""
+        self.entity.keep()
+
     def identity_changed(self) -> None:
         self._base = None
         self.turned()

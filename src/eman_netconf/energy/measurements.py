@@ -34,6 +34,8 @@ class Owner(Protocol):
 
     def flowed(self, flow: Flow, wall: float) -> None: ...
 
+    def corrected(self, received: int, provided: int, wall: float) -> None: ...
+
 
 class Listener(Protocol):
     """Who is told of each flow of energy."""
@@ -255,7 +257,7 @@ class Meter:
     def model(self, watts: Watts | None, mono: float) -> None:
         """Take the typical power of the present state, used where neither the meter nor a part tells."""
         self.modelled = watts
-        if watts is None or self.measures or combine(self.parts) is not None:
+        if watts is None or self.measures or self._fed or combine(self.parts) is not None:
             if not self.metered:
                 self.energy.pause()
         else:
@@ -267,6 +269,11 @@ class Meter:
                 self.energy.method = Method.INTEGRATED
                 self.hand_on(flow, at)
         self.upset()
+
+    @property
+    def _fed(self) -> bool:
+        """Whether parts hand their energy on to it, with power beside it or without."""
+        return any(part.meter.energy.start is not None for part in self.parts)
 
     def hand_on(self, flow: Flow, wall: float, reached: set[Meter] | None = None) -> None:
         """Energy flowed here: it goes into every sum once, also where several ways lead to it."""
@@ -291,6 +298,15 @@ class Meter:
             handed = flow.turned() if turned else flow
             dependent.energy.take(handed, wall, received=received, provided=provided)
             dependent.hand_on(handed, wall, reached)
+
+    def correct(self, received: int, provided: int, wall: float) -> None:
+        """Somebody knows better what flowed (corrections); the sums are corrected by themselves."""
+        self.energy.correct(received, provided, wall)
+        self._energy_node = None
+        self.owner.corrected(received, provided, wall)
+        self.owner.changed()
+        if self.taps is not None:
+            self.taps.unsettled[self] = None
 
     def upset(self) -> None:
         """What this meter tells as power has changed, and so have the sums it goes into."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from eman_netconf.energy.accumulation import Flow
+from eman_netconf.energy.accumulation import Flow, shares
 from eman_netconf.energy.canonical import boolean, clipped, decimal64, optional, stamp, thousandths
 from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Leaves
@@ -110,6 +110,22 @@ class Tracker:
         statistics.row = self.node = None
         if flow.broken:
             self._break(wall)
+
+    def corrected(self, received: int, provided: int, wall: float) -> None:
+        """The energy of all states together is another one: each takes a share in proportion to what it has."""
+        if self.state is None:
+            return
+        states = list(self.statistics.values())
+        for taken, share in zip(states, shares(received, [taken.received for taken in states]), strict=True):
+            taken.received += share
+        for taken, share in zip(states, shares(provided, [taken.provided for taken in states]), strict=True):
+            taken.provided += share
+        present = self.statistics[self.state]
+        if not any(taken.received for taken in states):
+            present.received += max(received, 0)
+        if not any(taken.provided for taken in states):
+            present.provided += max(provided, 0)
+        self._break(wall)
 
     def _break(self, wall: float) -> None:
         self.broken = wall
@@ -424,6 +440,12 @@ class PowerStates:
             tracker.flowed(flow, wall)
             if upset:
                 tracker.upset()
+        self.node = None
+
+    def corrected(self, received: int, provided: int, wall: float) -> None:
+        """Somebody knows better what flowed."""
+        for tracker in self.trackers.values():
+            tracker.corrected(received, provided, wall)
         self.node = None
 
     def typical(self) -> Decimal | None:
