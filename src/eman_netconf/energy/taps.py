@@ -72,6 +72,12 @@ class Observed(Protocol):
     def stir(self) -> None:
         """What an extra lays is not what it was."""
 
+    def changed(self) -> None:
+        """As ``stir``, of what changes as often as readings do."""
+
+    def keep(self) -> None:
+        """What is persisted of it is not what it was."""
+
 
 class Follower(Protocol):
     """Somebody who follows what is observed: told when it comes, changes or goes."""
