@@ -26,34 +26,60 @@ _UNUSUAL = re.compile(r"[^ !-%'-;=?-~]")  # anything but printable ASCII without
 _Fix = Callable[[Data], str]
 _Shape = tuple[str, tuple[int, ...] | None, tuple[tuple[int, _Fix], ...]]
 _shapes: dict[tuple[SchemaNode, ...], _Shape] = {}
+_cut_shapes: dict[tuple[tuple[int, ...], tuple[SchemaNode, ...]], _Shape] = {}
 _elements: dict[tuple[SchemaNode, str], str] = {}
+_CUT = "\0"  # stands in no XML
 
 
-def content(children: Mapping[SchemaNode, Data]) -> bytes:
-    """The children of a node as XML, in the order of the schema."""
+def _leaves(children: Mapping[SchemaNode, Data]) -> bytes:
+    """A node by its children, of which there are some."""
     shape = tuple(children)
     known = _shapes.get(shape)
     if known is None:
         if len(_shapes) >= _MOST_SHAPES:
             _shapes.clear()
-        known = _shapes[shape] = _compile(shape)
-    template, order, fixes = known
+        template, order, fixes = _compile(shape, ())
+        parent = shape[0].parent
+        assert parent is not None
+        known = _shapes[shape] = f"{parent.open_tag.decode()}{template}{parent.close_tag.decode()}", order, fixes
+    return _filled(known, children).encode()
+
+
+def segments(children: Mapping[SchemaNode, Data], cuts: tuple[int, ...]) -> list[bytes]:
+    """The bytes of children in the order of the schema: those before the first of ``cuts``, which are orders of
+    siblings, those between them, and those after the last.
+    """
+    shape = cuts, tuple(children)
+    known = _cut_shapes.get(shape)
+    if known is None:
+        if len(_cut_shapes) >= _MOST_SHAPES:
+            _cut_shapes.clear()
+        known = _cut_shapes[shape] = _compile(shape[1], cuts)
+    return _filled(known, children).encode().split(_CUT.encode())
+
+
+def _filled(shape: _Shape, children: Mapping[SchemaNode, Data]) -> str:
+    template, order, fixes = shape
     if not fixes and order is None:
-        return (template % tuple(children.values())).encode()
+        return template % tuple(children.values())
     values: list[Data] = list(children.values())
     if order is not None:
         values = [values[index] for index in order]
     for index, fix in fixes:
         values[index] = fix(values[index])
-    return (template % tuple(values)).encode()
+    return template % tuple(values)
 
 
-def _compile(given: tuple[SchemaNode, ...]) -> _Shape:
+def _compile(given: tuple[SchemaNode, ...], cuts: tuple[int, ...]) -> _Shape:
     """The template of a shape, the order in which the values given go into it, and what is done to some before."""
     order = tuple(sorted(range(len(given)), key=lambda index: given[index].order))
     parts: list[str] = []
     fixes: list[tuple[int, _Fix]] = []
+    passed = 0
     for index, node in enumerate(given[place] for place in order):
+        ahead = bisect(cuts, node.order)
+        parts.append(_CUT * (ahead - passed))
+        passed = ahead
         if node.kind is Kind.LEAF and node.type is not None:
             if node.type.base in _NEVER_EMPTY or not _SAFE.isdisjoint(node.type.typedefs):
                 parts.append(f"{node.open_tag.decode()}%s{node.close_tag.decode()}")
@@ -62,6 +88,7 @@ def _compile(given: tuple[SchemaNode, ...]) -> _Shape:
         else:
             fixes.append((index, _items(node) if node.kind is Kind.LEAF_LIST else _whole(node)))
         parts.append("%s")
+    parts.append(_CUT * (len(cuts) - passed))
     return "".join(parts), None if order == tuple(range(len(given))) else order, tuple(fixes)
 
 
@@ -107,18 +134,12 @@ def _whole(node: SchemaNode) -> _Fix:
 
 
 class Leaves(Inner):
-    """A node that holds leaves and little else."""
+    """A node that holds leaves and little else. Its bytes are not remembered: they are made in no time."""
 
     __slots__ = ()
 
     def xml(self) -> bytes:
-        if self._xml is None:
-            schema = self.schema
-            children = self.children
-            self._xml = (
-                b"%b%b%b" % (schema.open_tag, content(children), schema.close_tag) if children else schema.empty_tag
-            )
-        return self._xml
+        return _leaves(self.children) if self.children else self.schema.empty_tag
 
 
 def _by_order(item: tuple[SchemaNode, Data]) -> int:
@@ -126,43 +147,40 @@ def _by_order(item: tuple[SchemaNode, Data]) -> int:
 
 
 class Base:
-    """The children of an entry that seldom change, and their bytes."""
+    """The children of an entry that seldom change."""
 
-    __slots__ = ("_cuts", "_segments", "children")
+    __slots__ = ("children",)
 
     def __init__(self, children: Mapping[SchemaNode, Data]) -> None:
-        self.children = dict(sorted(children.items(), key=_by_order))
-        self._cuts: tuple[int, ...] | None = None
-        self._segments: list[bytes] = []
-
-    def segments(self, cuts: tuple[int, ...]) -> list[bytes]:
-        """The bytes before the first of ``cuts`` (orders of siblings), those between them, and those after the last."""
-        if self._cuts != cuts:
-            below: list[dict[SchemaNode, Data]] = [{} for _ in range(len(cuts) + 1)]
-            for node, data in self.children.items():
-                below[bisect(cuts, node.order)][node] = data
-            self._cuts, self._segments = cuts, [content(children) for children in below]
-        return self._segments
+        self.children = dict(children)
 
 
 class Entry(Inner):
-    """A list entry made of a base and of parts that keep their own bytes; ``children`` has the base's first."""
+    """A list entry made of a base and of parts; ``children`` has the base's first, and is made when asked for."""
 
-    __slots__ = ("_base",)
+    __slots__ = ("_base", "_parts")
 
     def __init__(self, schema: SchemaNode, base: Base, children: Mapping[SchemaNode, Data]) -> None:
-        super().__init__(schema, children)
+        self.schema = schema
+        self._xml = None
         self._base = base
+        self._parts = dict(islice(children.items(), len(base.children), None))
+
+    def __getattr__(self, name: str) -> Mapping[SchemaNode, Data]:
+        """``children`` while they are not made: Python asks here for what is not set."""
+        if name != "children":
+            raise AttributeError(name)
+        self.children = {**self._base.children, **self._parts}
+        return self.children
 
     def xml(self) -> bytes:
         if self._xml is None:
-            base = self._base
-            parts = sorted(islice(self.children.items(), len(base.children), None), key=_by_order)
-            segments = iter(base.segments(tuple([node.order for node, _ in parts])))
-            printed = [self.schema.open_tag, next(segments)]
+            parts = sorted(self._parts.items(), key=_by_order)
+            between = iter(segments(self._base.children, tuple([node.order for node, _ in parts])))
+            printed = [self.schema.open_tag, next(between)]
             for node, data in parts:
                 printed.append(data.xml() if isinstance(data, Inner) else data_bytes(node, data))
-                printed.append(next(segments))
+                printed.append(next(between))
             printed.append(self.schema.close_tag)
             self._xml = b"".join(printed)
         return self._xml
