@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from eman_netconf.datastore import confirmed
-from eman_netconf.energy import requests
+from eman_netconf.energy import requests, thresholds
 from eman_netconf.energy.values import LinkState, RequestState
 from eman_netconf.messages import session
 from eman_netconf.notifications import publisher, receiver, subscriptions
@@ -90,6 +90,14 @@ MACHINES = (
         "reached, and a reading may still show it after the device said no.",
         requests.TABLE,
         RequestState.PENDING,
+    ),
+    Machine(
+        "A threshold",
+        "src/eman_netconf/energy/thresholds.py",
+        "What is not drawn changes nothing: while the value is not known, and while the threshold is switched off, it "
+        "stays as it was. An excess that does not yet last is shown as normal.",
+        thresholds.TABLE,
+        thresholds.State.UNKNOWN,
     ),
 )
 

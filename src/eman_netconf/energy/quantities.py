@@ -114,24 +114,23 @@ class SelectorNodes:
 
     def __init__(self, parent: SchemaNode) -> None:
         self.quantity = parent.child("quantity")
-        self.phase = parent.child("phase")
-        self.interface = parent.child("interface")
-        self.battery = parent.child("battery")
+        self.phase = optional(parent, "phase")
+        self.interface = optional(parent, "interface")
+        self.battery = optional(parent, "battery")
 
 
 def selector(entry: Inner, nodes: SelectorNodes) -> Selector | None:
     """What an entry with the grouping quantity-selector selects; None = a quantity that only its vendor knows."""
-    quantity, phase = entry.get(nodes.quantity), entry.get(nodes.phase)
-    interface, battery = entry.get(nodes.interface), entry.get(nodes.battery)
-    meant = IDENTITIES.get(quantity) if isinstance(quantity, str) else None
+    meant = IDENTITIES.get(_text(entry, nodes.quantity))
     if meant is None:
         return None
-    return Selector(
-        meant,
-        _PHASES[phase] if isinstance(phase, str) else 0,
-        interface if isinstance(interface, str) else "",
-        battery if isinstance(battery, str) else "",
-    )
+    phase = _PHASES.get(_text(entry, nodes.phase), 0)
+    return Selector(meant, phase, _text(entry, nodes.interface), _text(entry, nodes.battery))
+
+
+def _text(entry: Inner, node: SchemaNode | None) -> str:
+    value = entry.get(node) if node is not None else None
+    return value if isinstance(value, str) else ""
 
 
 Field = tuple[SchemaNode, Callable[[Number], str]]

@@ -97,12 +97,8 @@ class _Nodes:
     def __init__(self, node: SchemaNode) -> None:
         self.list = node
         self.selector = SelectorNodes(node)
-        self.selected = (
-            self.selector.quantity,
-            self.selector.phase,
-            self.selector.interface,
-            self.selector.battery,
-        )
+        selected = (self.selector.quantity, self.selector.phase, self.selector.interface, self.selector.battery)
+        self.selected = tuple(leaf for leaf in selected if leaf is not None)
         self.enabled = node.child("enabled")
         self.direction = node.child("direction")
         self.level = node.child("level")
@@ -169,8 +165,8 @@ class Threshold:
     def text(self) -> str:
         """In words, what holds while it is crossed."""
         nodes, config = self._home.nodes, self.config
-        quantity, phase, *parts = (nodes.value(config, node).rpartition(":")[2] for node in nodes.selected)
-        of = " of ".join(each for each in (phase, *parts, self._home.key.rpartition(":")[2]) if each)
+        quantity, *parts = (nodes.value(config, node).rpartition(":")[2] for node in nodes.selected)
+        of = " of ".join(each for each in (*parts, self._home.key.rpartition(":")[2]) if each)
         direction, level = nodes.value(config, nodes.direction), nodes.value(config, nodes.level)
         unit = UNITS[self.rule.watched.quantity] if self.rule.watched is not None else ""
         return f"The {quantity} of {of} is {direction} {level} {unit}".rstrip()
