@@ -89,6 +89,7 @@ class InterfaceNodes:
         self.evidence = wire.child("evidence")
         self.power_available = interface.child("power-available")
         self.in_use = interface.child("in-use")
+        self.control = optional(interface, "control")
         self.supply = supply = interface.child("supply")
         self.oper_state = supply.child("oper-state")
         self.oper_state_since = supply.child("oper-state-since")

@@ -298,7 +298,9 @@ class Planner:
             )
         touched = frozenset({entity.id, *collateral})
         affected = tuple(id_ for id_ in lost if id_ != entity.id)
-        return replace(plan, touched=touched, affected=affected, stages=self._with_asking(plan, lost))
+        switched = frozenset(order.end for order in orders if order.end is not None)
+        stages = self._with_asking(plan, lost)
+        return replace(plan, touched=touched, switched=switched, affected=affected, stages=stages)
 
     def _with_asking(self, plan: Plan, lost: Iterable[str]) -> tuple[Stage, ...]:
         """The stages with one before the first that asks the loads to shut down, where that is wished."""

@@ -78,7 +78,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a wish is to be fulfilled. The user needs the right to control every entity in ``touched``.
+    """How a wish is to be fulfilled. The user needs the right to control every entity in ``touched``, and to switch
+    every outlet in ``switched``.
 
     ``affected`` are the other entities whose supply changes. A plan for a group has ``members`` and nothing else.
     """
@@ -89,6 +90,7 @@ class Plan:
     limit: Decimal | None = None
     stages: tuple[Stage, ...] = ()
     touched: frozenset[str] = frozenset()
+    switched: frozenset[End] = frozenset()
     affected: tuple[str, ...] = ()
     lasting: bool = True
     members: tuple[Member, ...] = ()

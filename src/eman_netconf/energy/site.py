@@ -499,7 +499,8 @@ class Site:
                 interface.info, interface.config = info, config
                 interface.identity_changed()
                 interface.supply_changed()
-            interface.switch = (backend, point) if info is not None and point is not None and info.switchable else None
+            switchable = info is not None and info.switchable and self.nodes.interfaces.control is not None
+            interface.switch = (backend, point) if switchable and point is not None else None
             if info is not None and info.uuid is not None and is_uuid(info.uuid):
                 interface.uuid = info.uuid.lower()
 

@@ -12,6 +12,7 @@ from eman_netconf.energy.canonical import clipped, thousandths
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Answered, Effect
 from eman_netconf.energy.plans import Member, Plan, Refusal
+from eman_netconf.energy.relationships import End
 from eman_netconf.energy.requests import Aspect, RequestStatus, Target
 from eman_netconf.energy.values import Answer, Now, Supply, Wish
 from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError, RpcErrors
@@ -179,21 +180,35 @@ def _told(status: RequestStatus) -> str:
 
 
 def _judge(server: Server, session: SessionInfo, plan: Plan) -> None:
-    """Whoever touches more than the one entity needs the right to control each (RFC 8341). Raises RpcErrors."""
-    errors: list[RpcError] = []
-    node = server.schema.find("eman-entity:energy-management/entities/entity/control")
-    action = next((each for each in node.actions.values() if each.name == "set-power-state"), node)
-    *above, entity, control = _steps_to(node)
+    """Whoever touches more than the one entity needs the right to control each, and whoever has outlets switched for
+    it, that to switch them (RFC 8341). Raises RpcErrors.
+    """
+    entity = server.schema.find("eman-entity:energy-management/entities/entity")
+    *above, last = _steps_to(entity)
+    wanted: list[tuple[SchemaNode, Path]] = []
     for touched in sorted(plan.touched - {plan.wish.entity}):
-        other = (*above, entity._replace(key=(touched,)), control)
+        control = entity.child("control")
+        wanted.append((_action(control, "set-power-state"), (*above, last._replace(key=(touched,)), Step(control))))
+    for end in sorted(plan.switched - {End(plan.wish.entity, plan.wish.interface or "")}):
+        interface = entity.child("power-interface")
+        control = interface.child("control")
+        way = (*above, last._replace(key=(end.entity,)), Step(interface, (end.interface,)), Step(control))
+        wanted.append((_action(control, "switch-supply"), way))
+    errors: list[RpcError] = []
+    for action, path in wanted:
         try:
-            server.judge.action(session, action, other)
+            server.judge.action(session, action, path)
         except RpcError as denied:
             errors.append(denied.with_traceback(None))  # which leads back to here
         except RpcErrors as denied:
             errors.extend(denied.errors)
     if errors:
         raise RpcErrors(errors)
+
+
+def _action(control: SchemaNode, name: str) -> SchemaNode:
+    """The action of a container; the container itself where control of that kind is left out."""
+    return next((each for each in control.actions.values() if each.name == name), control)
 
 
 def _steps_to(node: SchemaNode) -> list[Step]:
