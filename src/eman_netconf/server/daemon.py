@@ -30,7 +30,7 @@ from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
 from eman_netconf.operations import energy as actions
-from eman_netconf.operations import topology
+from eman_netconf.operations import series, topology
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.history import Commits
 from eman_netconf.operations.monitoring import Monitoring, capabilities
@@ -208,6 +208,7 @@ class Daemon:
         self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
         self.energy.keepers["maintenance"] = self.energy.domain.maintenance
+        self.energy.keepers["series"] = self.energy.domain.series
         kept = StoreShown(self.samples, self.datastores.running)
         self.datastores.participants.append(kept)
         self.energy.layers.append(kept.lay)
@@ -234,6 +235,7 @@ class Daemon:
             actions={
                 **audit.audited({**actions.actions(self.energy), **alarms.actions()}, self.energy.domain.site),
                 **topology.actions(self.energy.domain),
+                **series.actions(self.energy, self.samples),
                 **self.commits.actions(),
             },
         )
