@@ -37,6 +37,7 @@ from tests.operations.bench import START, Bench, bench, body, edit, error
 from tests.peer import Peer
 
 E = "urn:eman:yang:eman-entity"
+ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 S = 'xmlns:s="urn:eman:yang:eman-power-state-set"'
 
 
@@ -293,3 +294,73 @@ async def test_others_may_not_control(site: Bench, shell: Shell) -> None:
     """Whom no rule permits it may not act on anything."""
     assert error(await act(await site.peer("somebody"), state("srv", OFF))).tag == ErrorTag.ACCESS_DENIED
     assert shell.sent == []
+
+
+def rule(name: str, below: str) -> str:
+    """A rule that lets the group ops read and call what is below an entity's path."""
+    place = f"/e:energy-management/e:entities/e:entity{below}"
+    return (
+        f"<rule><name>{name}</name><access-operations>read exec</access-operations><action>permit</action>"
+        f'<path xmlns:e="{E}" xmlns:p="urn:eman:yang:eman-power-interface">{place}</path></rule>'
+    )
+
+
+def rules(*each: str) -> str:
+    return (
+        f'<nacm xmlns="{ACM}"><groups><group><name>ops</name><user-name>bob</user-name></group></groups>'
+        f"<rule-list><name>ops</name><group>ops</group>{''.join(each)}</rule-list></nacm>"
+    )
+
+
+async def test_outlets_are_judged_for_themselves(site: Bench, shell: Shell) -> None:
+    """Who may control a lamp, but not the outlet it hangs on, cannot have it switched; with a rule for both he can."""
+    admin, bob = await site.peer(), await site.peer("bob")
+    off = state("lamp", f"<state {S}>s:ieee1621-off</state>")
+    lamp = rule("lamp", "[e:id='lamp']/e:control")
+    assert (await admin.rpc(edit(rules(lamp)))).ok
+    denied = error(await act(bob, off))
+    assert denied.tag == ErrorTag.ACCESS_DENIED
+    assert "power-interface" in str(denied.path)
+    assert shell.sent == []
+    outlet = rule("outlet", "[e:id='pdu']/p:power-interface[p:name='o1']/p:control")
+    assert (await admin.rpc(edit(rules(outlet)))).ok
+    assert (await act(bob, off)).ok
+    assert shell.sent == [("pdu", "o1", "off")]
+
+
+async def test_too_early_says_when(site: Bench, shell: Shell) -> None:
+    """The error holds the seconds to wait, for machines, and the time, for people; of a group each member's."""
+    peer = await site.peer()
+    pacing = "<pacing><min-off-time>300</min-off-time></pacing>"
+    limited = (
+        '<entities><entity><id>pdu</id><power-interface xmlns="urn:eman:yang:eman-power-interface"><name>o1</name>'
+        f"<supply>{pacing}</supply></power-interface></entity></entities>"
+    )
+    members = "<member>srv</member><member>lamp</member>"
+    assert (await peer.rpc(edit(managed(limited + GROUP.format(members))))).ok
+    assert (await act(peer, supply("o1", "<switch-supply><state>off</state></switch-supply>"))).ok
+    refused = error(await act(peer, supply("o1", "<switch-supply><state>on</state></switch-supply>")))
+    assert (refused.tag, refused.app_tag) == (ErrorTag.OPERATION_FAILED, "too-early")
+    assert [(info.name, info.value, info.namespace) for info in refused.info] == [("retry-after", "300.0", E)]
+    assert "may be switched on again from" in refused.message
+    call = f"<control><set-power-state><state {S}>s:ieee1621-on</state></set-power-state></control>"
+    reply = await act(peer, GROUP.format(call))
+    found = {result[0].text: leaves(result) for result in reply.element}
+    assert (found["lamp"]["outcome"], found["lamp"]["retry-after"]) == ("refused", "300.0")
+    assert found["srv"]["outcome"] == "accepted"
+
+
+async def test_maintenance_refuses_everybody(site: Bench, shell: Shell) -> None:
+    """Also the administrator, with a tag and who is at work; a commit ends it."""
+    peer = await site.peer()
+    entity = (
+        "<entities><entity><id>lamp</id><maintenance><enabled>{}</enabled><responsible>Ann</responsible></maintenance>"
+    )
+    assert (await peer.rpc(edit(managed(f"{entity.format('true')}</entity></entities>")))).ok
+    off = supply("o1", "<switch-supply><state>off</state></switch-supply>")
+    refused = error(await act(peer, off))
+    assert (refused.tag, refused.app_tag) == (ErrorTag.OPERATION_FAILED, "in-maintenance")
+    assert "responsible is Ann" in refused.message
+    assert (await peer.rpc(edit(managed(f"{entity.format('false')}</entity></entities>")))).ok
+    assert (await act(peer, off)).ok
+    assert shell.sent == [("pdu", "o1", "off")]
