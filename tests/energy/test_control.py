@@ -203,6 +203,43 @@ def test_loads_shut_down_before_the_supply_is_cut(bench: Bench) -> None:
     assert bench.told() == [("o1", "off")]
 
 
+def test_the_supply_is_kept_where_a_load_does_not_go(bench: Bench) -> None:
+    """With on-timeout keep the wish has failed when the time is over, naming who is still on; nothing is cut."""
+    strip(bench, "srv")
+    bench.discover("bmc", EntityInfo(id="srv", state_sets=(DMTF,)))
+    bench.tell("bmc", Q.POWER_STATE, "dmtf-on")
+    wish = {"entity": "pdu", "interface": "o1", "supply": Supply.OFF, "shutdown_timeout": 120.0}
+    number = bench.wish(**wish, keep_on_timeout=True)
+    bench.answer(Outcome.REFUSED)
+    bench.wait(121)
+    assert bench.commands() == []
+    assert bench.status(number) == "failed"
+    (notice,) = bench.notices("control-failed")
+    assert "srv did not shut down in time" in notice["reason"]
+    bench.wish(entity="pdu", interface="o1", supply=Supply.ON)
+    bench.answer()
+    bench.wish(**wish, keep_on_timeout=True)
+    bench.answer()
+    bench.wait(1)
+    bench.tell("bmc", Q.POWER_STATE, "dmtf-off-soft")
+    assert bench.told() == [("o1", "off")]
+
+
+def test_who_carries_it_out_is_told(bench: Bench) -> None:
+    """The gateway of a lamp without a network, the strip of a load without states; of who does it itself nobody."""
+    bench.discover("gw", EntityInfo(), EntityInfo("lamp", id="lamp", state_sets=(DMTF,)))
+    strip(bench, "fan")
+    supply(bench, on=True)
+    bench.commit({"id": "fan"})
+    carried = {}
+    for id_ in ("lamp", "fan"):
+        bench.wish(entity=id_, state="ieee1621-off")
+        request = bench.domain.site.entities[id_].state_holder.in_force
+        assert request is not None
+        carried[id_] = request.through
+    assert carried == {"lamp": ("gw",), "fan": ("pdu",)}
+
+
 def test_a_load_that_does_not_go_is_cut_off_in_the_end(bench: Bench) -> None:
     """After the timeout the supply goes, whatever the load said."""
     strip(bench, "srv")

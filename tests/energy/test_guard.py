@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from eman_netconf.energy.effects import Send
 from eman_netconf.energy.plans import Refusal
 from eman_netconf.energy.values import (
     Command,
@@ -67,8 +68,23 @@ def build(bench: Bench, world: World) -> Bench:
                     plugs[feed[1]].append((load, f"in{place}"))
         faces = [outlet(name, *peers) for name, peers in plugs.items()]
         bench.discover(strip, EntityInfo(interfaces=(inlet("in0"), *faces), state_sets=(SELF,)))
-    bench.commit({"id": "srv", "vital": True}, {"id": "nas", "vital": True}, {"id": "lamp"})
+    bench.commit(*configured(world, frozenset(), {}))
     return bench
+
+
+def configured(world: World, at_work: frozenset[str], pacing: dict[str, str]) -> list[dict[str, Any]]:
+    """Two vital loads; those ``at_work`` in maintenance, and every outlet with rules of ``pacing``."""
+    marks = {"srv": {"vital": True}, "nas": {"vital": True}}
+    faces = [{"name": f"o{number}", "supply": {"pacing": pacing}} for number in range(4)] if pacing else []
+    return [
+        {
+            "id": id_,
+            **marks.get(id_, {}),
+            "maintenance": {"enabled": id_ in at_work},
+            "power-interface": faces if id_ in world.running else [],
+        }
+        for id_ in ("srv", "nas", "lamp", *world.running)
+    ]
 
 
 def show(bench: Bench, world: World, strip: str) -> None:
@@ -114,13 +130,23 @@ def wishes(world: World) -> st.SearchStrategy[dict[str, Any]]:
 @settings(max_examples=120, deadline=None)
 @given(worlds(), st.data())
 def test_no_plan_ever_darkens_a_vital_entity(boot: Callable[[], Bench], world: World, data: st.DataObject) -> None:
-    """Random sites, wishes, readings, timers and outcomes, among them lost answers: srv and nas keep their light."""
+    """Random sites, wishes, readings, timers and outcomes, among them lost answers: srv and nas keep their light.
+
+    Maintenance and limits to switching come and go meanwhile; where there is maintenance nothing is commanded.
+    """
     bench = build(boot(), world)
+    at_work: frozenset[str] = frozenset()
     for strip in world.running:
         show(bench, world, strip)
     protected = [load for load in ("srv", "nas") if world.lit(load)]
     for _ in range(data.draw(st.integers(3, 12))):
-        match data.draw(st.sampled_from(["wish", "wish", "wish", "answer", "answer", "read", "wait"])):
+        sent = len(bench.effects)
+        match data.draw(st.sampled_from(["wish", "wish", "wish", "answer", "answer", "read", "wait", "commit"])):
+            case "commit":
+                at_work = frozenset(data.draw(st.lists(st.sampled_from([*world.running, "lamp"]), max_size=2)))
+                pacing = data.draw(st.sampled_from([{}, {"min-off-time": "20.0"}, {"max-switchings": "2"}]))
+                note(f"{sorted(at_work)} {pacing}")
+                bench.commit(*configured(world, at_work, pacing))
             case "wish":
                 wish = data.draw(wishes(world))
                 note(str(wish))
@@ -145,6 +171,8 @@ def test_no_plan_ever_darkens_a_vital_entity(boot: Callable[[], Bench], world: W
                 bench.wait(data.draw(st.sampled_from([1, 5, 12, 30])))
         dark = [load for load in protected if not world.lit(load)]
         assert not dark
+        commands = [effect.command for effect in bench.effects[sent:] if isinstance(effect, Send)]
+        assert not [command for command in commands if command.backend in at_work]
 
 
 @settings(deadline=None)

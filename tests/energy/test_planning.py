@@ -212,6 +212,17 @@ def test_a_group_goes_by_priority_and_member_by_member(bench: Bench) -> None:
     assert found.touched == {"m.a", "m.b", "m.c"}
 
 
+def test_a_group_is_switched_on_the_other_way_round(bench: Bench) -> None:
+    """What matters most comes first, a stagger apart, which the group has where the wish says nothing."""
+    group = {"name": "all", "member": ["m.a", "m.b", "m.c"], "stagger": "3.0"}
+    bench.commit({"id": "m.a", "power-priority": 9}, {"id": "m.c", "power-priority": 1}, groups={"group": [group]})
+    bench.discover("m", EntityInfo(), *(EntityInfo(name, state_sets=(DMTF,)) for name in "abc"))
+    for stagger, expected in ((None, [0.0, 3.0, 6.0]), (1.0, [0.0, 1.0, 2.0]), (0.0, [0.0, 0.0, 0.0])):
+        found = plan(bench, group="all", state="dmtf-on", stagger=stagger)
+        assert [member.entity for member in found.members] == ["m.b", "m.a", "m.c"]
+        assert [member.plan.stages[0].after for member in found.members if member.plan] == expected
+
+
 def test_a_group_does_not_darken_a_vital_entity_together(bench: Bench) -> None:
     """Each feed alone could be cut, both not: the second member is refused."""
     bench.commit(
