@@ -20,6 +20,7 @@ from eman_netconf.energy.corrections import correct
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
+from eman_netconf.energy.hardware import Hardware
 from eman_netconf.energy.intake import Intake
 from eman_netconf.energy.ledger import Wall
 from eman_netconf.energy.lifecycle import Succession
@@ -62,6 +63,7 @@ class Domain:
         self.conditions = Conditions(self.site, self.control.guard.vital, self.thresholds)
         self.topology = Topology(self.site, self.site.graph, self.site.nodes.shifted)
         self._topology_nodes = TopologyNodes(schema)
+        self._hardware = Hardware(schema, self.site)
         self.settling = Settling(self.timers)
         self.followers: list[Follower] = [self.thresholds]
         self._wall = Wall()
@@ -277,6 +279,8 @@ class Domain:
             for follower in self.followers:
                 follower.renamed(before, after, now, out)
         while site.refreshed or groups.configured:
+        if site.refreshed:
+            self._hardware.changed = now.wall
             known: dict[str, Observed | None] = {**site.refreshed, **groups.configured}
             site.refreshed.clear()
             groups.configured.clear()
@@ -338,6 +342,10 @@ class Domain:
         return Inner(top, children)
 
     def _domains(self) -> Mapping[SchemaNode, Data]:
+    def hardware(self, running: Inner) -> Inner:
+        """The container hardware: the same entities as components."""
+        return self._hardware.served(lambda: self.ordered(running).values())
+
         self.groups.arrange()
         shown = _Rendered(self.groups.domains, lambda name: self.groups.domains[name].render(None))
         node = self.groups.nodes.domains.list

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from eman_netconf.energy.groups import Groups
@@ -132,7 +133,7 @@ def what_if(
         if count % _STEP == 0:
             yield
     for fates in (outlook.lost, outlook.weakened, outlook.regained):
-        fates.sort()
+        fates.sort(key=itemgetter(0))
     return outlook
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from eman_netconf.errors import BASE_NS, ErrorPath, ErrorTag, ErrorType, RpcError, RpcErrors
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.nacm import rules as configured
+from eman_netconf.nacm.mirrors import Mirrors
 from eman_netconf.nacm.paths import PathFault, read_path
 from eman_netconf.nacm.rights import Rights
 from eman_netconf.nacm.rules import Access, RuleList, read_policy, rules_for
@@ -52,6 +53,7 @@ class Nacm:
         assert path_type is not None
         self._path_type = path_type
         self._subjects = Subjects(schema)
+        self._mirrors = Mirrors(schema)
         self._source: Data | None = None
         self._compile(None)
 
@@ -112,7 +114,7 @@ class Nacm:
     def readable(self, session: SessionInfo, root: Inner) -> Inner:
         """What the user sees of a tree; the tree itself where that is all of it."""
         rights = self._rights_of(session)
-        return root if rights is None else seen(root, rights.scope(Access.READ))
+        return root if rights is None else seen(self._mirrors.narrowed(root, rights), rights.scope(Access.READ))
 
     def read(self, session: SessionInfo, path: Path) -> None:
         """Raises RpcError access-denied, whether or not there is anything at ``path``."""

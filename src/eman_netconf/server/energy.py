@@ -212,7 +212,8 @@ class Energy:
         merged = merged.replace(merged.schema.child("clock"), self._clock(merged.schema))
         for layer in self.layers:
             merged = layer(merged)
-        return [(merged.schema, merged)]
+        hardware = self.domain.hardware(running)
+        return [(merged.schema, merged), (hardware.schema, hardware)]
 
     def _clock(self, schema: SchemaNode) -> Inner | None:
         """How far the machine's clock may be trusted (RFC 6988 section 5.7.1)."""

@@ -28,6 +28,8 @@ STANDARD: tuple[str, ...] = (
     "ietf-yang-push",
     "ietf-yang-patch",
     "ietf-alarms",
+    "ietf-hardware",
+    "iana-hardware",
 )
 
 #: modules of our own that clients are not told of: operations whose RFC has no module that pyang ships (decision 9)
@@ -40,6 +42,7 @@ FEATURES: Mapping[str, frozenset[str]] = {
     ),
     "ietf-subscribed-notifications": frozenset({"encode-xml", "replay", "subtree", "xpath"}),
     "ietf-alarms": frozenset({"operator-actions", "alarm-history", "alarm-summary"}),
+    "ietf-hardware": frozenset({"hardware-sensor"}),
     "ietf-system": frozenset({"authentication", "local-users"}),
     "iana-crypt-hash": frozenset({"crypt-hash-sha-512"}),
 }
