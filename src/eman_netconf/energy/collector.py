@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eman_netconf.energy.canonical import decimal64, stamp
@@ -13,7 +13,7 @@ from eman_netconf.energy.ledger import Rounds, Wall
 from eman_netconf.energy.measurements import METHOD_NAMES, Meter
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.places import source
-from eman_netconf.energy.samples import Kept, Sample
+from eman_netconf.energy.samples import Kept, Sample, Stretch
 from eman_netconf.energy.series import CAPACITY, EnergySeries, Series, SeriesNodes, ValueSeries
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.timers import Timers
@@ -227,6 +227,16 @@ class Collector:
             self.unsaved.update(dict.fromkeys((key, name) for key in (before, after) for name in home.by_name))
             home.key = after
             self._homes[after] = home
+
+    def corrected(self, effects: Iterable[Effect]) -> None:
+        """Follow the corrections of energy among ``effects``."""
+        for effect in effects:
+            if not isinstance(effect, Record) or not isinstance(effect.what, Stretch):
+                continue
+            home = self._homes.get(effect.what.owner)
+            for series in home.by_name.values() if home is not None else ():
+                if series.channel.part == effect.what.part:
+                    series.corrected(effect.what)
 
     # --- what outlives the process
 

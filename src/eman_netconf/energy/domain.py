@@ -263,6 +263,7 @@ class Domain:
     ) -> list[Effect]:
         """Move the energy of a meter and of its sums by milliwatt-hours (corrections.correct). Raises Refusal."""
         out = correct(self.site, self.groups, owner, part, received, provided, start, end, by, reason, now)
+        self.series.corrected(out)
         return self._follow(now, out)
 
     # --- who follows

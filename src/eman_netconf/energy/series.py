@@ -19,7 +19,7 @@ from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.ledger import EnergyTrack, Flowed, Held, Ticks, ValueTrack, Wall
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.quantities import COUNTERS, SelectorNodes, selector
-from eman_netconf.energy.samples import Channel, Mark, Sample, digits
+from eman_netconf.energy.samples import Channel, Mark, Sample, Stretch, digits, worst
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.values import Method, Now, Quantity
 from eman_netconf.yang.schema import SchemaNode
@@ -341,7 +341,7 @@ class Series:
                 return None
             return Sample(start, end, value, _METHODS[slot.rank], coverage, slot.mark)
         chosen = _CHOSEN[self.rule.sampling](slot)
-        if chosen is None:
+        if chosen is None or slot.seconds <= 0:  # a single reading is no interval
             return None
         return Sample(start, end, round(chosen / 10 ** (6 - digits(quantity))), slot.method, coverage, slot.mark)
 
@@ -358,6 +358,23 @@ class Series:
             if len(self._block) >= report:
                 out.append(self._home.notice(self, self._block, now.wall))
                 self._block = []
+
+    def corrected(self, stretch: Stretch) -> None:
+        """Energy was corrected: what comes of its time later has to hold that; what was told is put right elsewhere."""
+        if not isinstance(self.track, EnergySeries):
+            return
+        steps = [*self._ring, *self.track.everything()]
+        pieces = [(end - self.rule.length, end, slot) for end, slot in steps]
+        pieces.append((self._begin, self.track.closed, self._total))
+        flow = Flow(stretch.received, stretch.provided, stretch.start, stretch.end)
+        for start, end, slot in pieces:
+            since, upto = max(start, stretch.start), min(end, stretch.end)
+            if isinstance(slot, Flowed) and since < upto:
+                before, after = _until(flow, since), _until(flow, upto)
+                slot.received += after[0] - before[0]
+                slot.provided += after[1] - before[1]
+                slot.mark = worst(slot.mark, stretch.mark)
+        self.keep()
 
     # --- what is shown
 
@@ -427,8 +444,8 @@ class Series:
 _CHOSEN: Mapping[Sampling, Callable[[Held], float | None]] = {
     Sampling.SAMPLED: lambda held: held.last,
     Sampling.MEAN: lambda held: held.mean,
-    Sampling.MINIMUM: lambda held: held.low if held.method else None,
-    Sampling.MAXIMUM: lambda held: held.high if held.method else None,
+    Sampling.MINIMUM: lambda held: held.low,
+    Sampling.MAXIMUM: lambda held: held.high,
 }
 
 
