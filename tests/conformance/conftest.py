@@ -36,6 +36,8 @@ NS = {
     "emgrp": "urn:eman:yang:eman-group",
     "embat": "urn:eman:yang:eman-battery",
     "embe": "urn:eman:yang:eman-backend",
+    "emser": "urn:eman:yang:eman-series",
+    "emth": "urn:eman:yang:eman-threshold",
 }
 ENTITIES = "/eman:energy-management/eman:entities/eman:entity"
 ncclient_session.TICK = 0.005  # seconds until it looks for something to send; 0.1 would be most of the tests' time

@@ -1,0 +1,37 @@
+"""What a listener hears of one notification, in the order in which it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lxml import etree
+from ncclient import manager
+
+from tests.conformance.site import leaves
+
+PATIENCE = 120  # seconds; for hangs, and a busy machine is none
+
+
+def heard(session: manager.Manager, name: str) -> dict[str, str]:
+    """The leaves of the next notification of that name."""
+    while True:
+        told = session.take_notification(timeout=PATIENCE)
+        assert told is not None, f"no {name} within {PATIENCE} s"
+        content = etree.fromstring(told.notification_xml.encode())[1]
+        if etree.QName(content).localname == name:
+            return leaves(content)
+
+
+def heard_until(
+    session: manager.Manager,
+    name: str,
+    last: Callable[[dict[str, str]], bool],
+    about: Callable[[dict[str, str]], bool] = lambda _: True,
+) -> list[dict[str, str]]:
+    """The notifications of that name and ``about`` something, until and with the one that is the ``last``."""
+    found: list[dict[str, str]] = []
+    while not found or not last(found[-1]):
+        told = heard(session, name)
+        if about(told):
+            found.append(told)
+    return found
