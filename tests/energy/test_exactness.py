@@ -81,28 +81,31 @@ def lived(chance: Random, load: Steps, instants: list[int], longest: float) -> l
     return flows
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=5)
 @given(SEEDS)
 def test_sampled_energy_is_within_a_thousandth(seed: int) -> None:
-    """A tenth of the samples lost, others twice, late or off their time, while the load steps every 50 samples."""
+    """A tenth of the samples lost, others twice, late or off their time, while the load steps every 50 samples.
+
+    Each step falls anywhere between two samples, by which a single one may err more than that; in ten days it is out.
+    """
     chance = Random(seed)
-    load = Steps(chance, 500, 500_000_000)
+    load = Steps(chance, 2000, 500_000_000)
     period = 10_000_000
-    wanted = [number * period + chance.randrange(-2_000_000, 2_000_000) for number in range(1, 450 * 50)]
+    wanted = [number * period + chance.randrange(-2_000_000, 2_000_000) for number in range(1, 1900 * 50)]
     flows = lived(chance, load, delivered(chance, wanted, 0.1), 120.0)
     exact = load.energy(flows[0].until, flows[-1].until)
     assert abs(sum(flow.received for flow in flows) - exact) < exact / 1000
     assert Mark.MISSING not in {flow.mark for flow in flows}
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=5)
 @given(SEEDS)
 def test_what_is_not_within_a_thousandth_is_marked(seed: int) -> None:
     """However long nothing comes: the flows tile the time, what is called measured is right, and the rest is marked."""
     chance = Random(seed)
-    load = Steps(chance, 500, 500_000_000)
+    load = Steps(chance, 2000, 500_000_000)
     instants, at = [], 0
-    while at < 240_000_000_000:
+    while at < 950_000_000_000:
         at += round(10_000_000 * (1 if chance.random() < 0.995 else chance.choice((4, 8, 14, 60, 700))))
         instants.append(at)
     flows = lived(chance, load, instants, 120.0)
