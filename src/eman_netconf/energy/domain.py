@@ -279,9 +279,9 @@ class Domain:
             before, after = site.renamed.pop(0)
             for follower in self.followers:
                 follower.renamed(before, after, now, out)
-        while site.refreshed or groups.configured:
         if site.refreshed:
             self._hardware.changed = now.wall
+        while site.refreshed or groups.configured:
             known: dict[str, Observed | None] = {**site.refreshed, **groups.configured}
             site.refreshed.clear()
             groups.configured.clear()
@@ -342,11 +342,11 @@ class Domain:
             children[links.backends] = Late(links.backends, partial(self._backends, running))
         return Inner(top, children)
 
-    def _domains(self) -> Mapping[SchemaNode, Data]:
     def hardware(self, running: Inner) -> Inner:
         """The container hardware: the same entities as components."""
         return self._hardware.served(lambda: self.ordered(running).values())
 
+    def _domains(self) -> Mapping[SchemaNode, Data]:
         self.groups.arrange()
         shown = _Rendered(self.groups.domains, lambda name: self.groups.domains[name].render(None))
         node = self.groups.nodes.domains.list
