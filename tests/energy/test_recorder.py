@@ -180,7 +180,8 @@ def test_a_tick_is_what_flowed_in_it(boot: Callable[[], Bench]) -> None:
         found = kept.samples(Q.ENERGY_RECEIVED, owner, part)
         assert [sample.end - start for sample in found] == [60, 120, 180, 240]
         assert [sample.value for sample in found] == [550, 600, 600, 600]
-        assert [sample.coverage for sample in found] == [91.67, 100, 100, 100]
+        assert [sample.start - start for sample in found] == [5, 60, 120, 180], "it begins with the first reading"
+        assert [sample.coverage for sample in found] == [100, 100, 100, 100]
         assert {sample.method for sample in found} == {Method.DIRECT_METER}
         assert {sample.mark for sample in found} == {Mark.MEASURED}
         assert not kept.samples(Q.ENERGY_PROVIDED, owner, part), "nobody tells of it"

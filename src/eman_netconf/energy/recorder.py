@@ -160,16 +160,17 @@ class Account(EnergyTrack):
     def _tell(self, end: float, slot: Flowed, ticks: Ticks) -> None:
         meter, energy = self.meter, self.meter.energy
         rank = RANK.get(energy.method or "", RANK[Method.INTEGRATED])
-        coverage = self.coverage(slot.seconds)
+        start = self._begin(end)
+        coverage = self.coverage(slot.seconds, end - start)
         if meter.parts and not meter.metered:
             known = sum(part.meter.energy.start is not None for part in meter.parts)
-            rank, coverage = slot.rank, self.coverage(slot.shares / max(known, 1))
+            rank, coverage = slot.rank, self.coverage(slot.shares / max(known, 1), end - start)
         if slot.seconds <= 0 and not slot.received and not slot.provided:
             return
         for dependent, _turned in meter.dependents:
             if dependent.ledger is not None:
-                dependent.ledger.shared(end, coverage / 100 * self.period, rank)
-        owner, part, start, method = self.observed.record_key, self.part, end - self.period, METHODS[rank]
+                dependent.ledger.shared(end, coverage / 100 * (end - start), rank)
+        owner, part, method = self.observed.record_key, self.part, METHODS[rank]
         samples = ticks.setdefault(end, {})
         for quantity, total, value in (
             (Quantity.ENERGY_RECEIVED, energy.received, slot.received),
@@ -181,6 +182,11 @@ class Account(EnergyTrack):
             milliwatts = round((slot.received - slot.provided) * 3600 / slot.seconds)
             mean = Sample(start, end, milliwatts, method, coverage, slot.mark)
             samples[Channel(owner, part, Quantity.ACTIVE_POWER)] = mean
+
+    def _begin(self, end: float) -> float:
+        """When an interval begins: the first one when the meter began."""
+        begun, start = self.meter.energy.start, end - self.period
+        return begun if begun is not None and start < begun < end else start
 
     def shared(self, end: float, seconds: float, rank: int) -> None:
         """A part of the sum knows this of an interval."""
@@ -222,7 +228,7 @@ class Account(EnergyTrack):
     def _pending(self) -> Iterator[tuple[_Late, float]]:
         """All that is in no tick or stretch yet, with the seconds that are known of it."""
         for end, slot in self.everything():
-            yield _Late(end - self.period, end, slot.received, slot.provided, slot.mark), slot.seconds
+            yield _Late(self._begin(end), end, slot.received, slot.provided, slot.mark), slot.seconds
         for late in self._late_ones or ():
             yield late, late.end - late.start
 

@@ -16,6 +16,7 @@ from eman_netconf.energy.canonical import decimal64, in_thousandths, stamp, thou
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.places import place
+from eman_netconf.energy.plans import Refusal
 from eman_netconf.energy.quantities import SelectorNodes, selector
 from eman_netconf.energy.samples import Channel, Energy, Sample, worst
 from eman_netconf.energy.taps import Selector
@@ -238,9 +239,11 @@ class _Handlers:
                     await self._check_enough(Channel(*meter, quantity), difference, start, end)
             reason = given.leaf("reason") or ""
             recording, domain = self._recording, self._recording.domain
-            recording.perform(
-                domain.correct(*meter, received, provided, start, end, session.user, reason, recording.now())
-            )
+            try:
+                effects = domain.correct(*meter, received, provided, start, end, session.user, reason, recording.now())
+            except Refusal as refusal:
+                raise RpcError(refusal.tag, refusal.reason, path=path_text(path)) from None
+            recording.perform(effects)
         return make_inner(
             _output(given),
             {
