@@ -133,6 +133,9 @@ class Yard:
     def takes(self, end: End) -> bool:
         return end not in self.cold
 
+    def grids(self, entity: str) -> Iterable[str]:
+        return ()
+
     def runs(self, entity: str) -> bool:
         return entity not in self.asleep
 

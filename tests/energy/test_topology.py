@@ -17,7 +17,9 @@ from eman_netconf.energy.relationships import End, Graph
 from eman_netconf.energy.topology import MOST_POINTS, Redundancy, Topology, circles
 from eman_netconf.energy.values import (
     BatteryInfo,
+    Direction,
     EntityInfo,
+    InterfaceInfo,
     Quantity,
     RelationInfo,
     StateInfo,
@@ -287,6 +289,36 @@ def test_what_if_something_is_switched_on(room: Bench) -> None:
     assert suppose(room.domain, Assumed("pdu-b", "o2", on=True)).regained == []
     both = (Assumed("pdu-b", "o2", on=True), Assumed("pdu-b", on=True))
     assert [fate.entity for fate in suppose(room.domain, *both).regained] == ["lamp"]
+
+
+def test_the_grid_is_a_feed_that_may_fail(bench: Bench) -> None:
+    """An interface for both directions without a wire leads to the grid: with the roof as well no single one counts."""
+    grid = InterfaceInfo("grid", Direction.BOTH, switchable=True)
+    bench.discover("roof", EntityInfo(interfaces=(outlet("ac", ("panel", "solar")),)))
+    bench.discover("panel", EntityInfo(interfaces=(grid, inlet("solar"), outlet("o", ("lamp", "in")))))
+    bench.discover("lamp", EntityInfo(interfaces=(inlet("in"),)))
+    topology = bench.domain.topology
+    assert states(bench, "panel", "lamp") == ["redundant", "single"]
+    assert topology.supply("panel").sources == 2
+    assert list(topology.points("lamp")) == [End("lamp", "in"), End("panel", "o"), "panel"]
+    assert suppose(bench.domain, Assumed("roof")).lost == []
+    assert [fate.entity for fate in suppose(bench.domain, Assumed("panel", "grid")).weakened] == ["lamp", "panel"]
+    both = suppose(bench.domain, Assumed("panel", "grid"), Assumed("roof"))
+    assert [fate.entity for fate in both.lost] == ["lamp", "panel"]
+    bench.tell("panel", Quantity.POWER_AVAILABLE, False, "", "grid")
+    assert states(bench, "panel", "lamp") == ["degraded", "single"]
+    assert "roof" in topology.points("lamp")
+
+
+def test_the_guard_sees_to_the_grid(bench: Bench) -> None:
+    """What hangs on the grid alone is not cut from it while it is vital."""
+    grid = InterfaceInfo("grid", Direction.BOTH, switchable=True)
+    bench.discover("panel", EntityInfo(interfaces=(grid, outlet("o", ("lamp", "in")))))
+    bench.discover("lamp", EntityInfo(interfaces=(inlet("in"),)))
+    bench.commit({"id": "lamp", "vital": True})
+    with pytest.raises(Refusal) as refused:
+        bench.wish(entity="panel", interface="grid", supply=Supply.OFF, accept_collateral=True)
+    assert refused.value.entities == ("lamp",)
 
 
 def test_relations_feed_where_no_wire_is_known(bench: Bench) -> None:

@@ -104,6 +104,10 @@ class Relation:
         )
 
 
+#: The source that is outside of the model; no id is empty.
+OUTSIDE = ""
+
+
 class Feed(NamedTuple):
     """One way by which an entity gets power: from ``source``, out of ``outlet`` into ``inlet``; None = not modelled."""
 
@@ -131,6 +135,9 @@ class Site(Protocol):
 
     def takes(self, end: End) -> bool:
         """Whether the inlet is not known to be switched off."""
+
+    def grids(self, entity: str) -> Iterable[str]:
+        """The interfaces of the entity that are built to take and to give: without a wire they lead to the grid."""
 
     def runs(self, entity: str) -> bool:
         """Whether the entity can be counted on to pass power on, as far as its own state goes."""
@@ -279,6 +286,9 @@ class Graph:
             if relation.peer not in wired:
                 for outlet in relation.peer_interfaces or (None,):
                     found[Feed(relation.peer, outlet, None)] = None
+        for name in self._site.grids(entity):
+            if name not in self._wires.get(entity, ()):
+                found[Feed(OUTSIDE, None, name)] = None
         return list(found)
 
     def loads(self, entity: str, outlet: str | None = None) -> list[str]:
@@ -357,8 +367,8 @@ class Graph:
     def loss(self, cut: Iterable[End] = (), off: Iterable[str] = ()) -> list[str]:
         """The entities that lose their last known supply when interfaces are ``cut`` and entities turned ``off``.
 
-        An entity without any known feed and without container is taken to be fed from outside the model. Batteries
-        are not counted on. ``off`` themselves are not in the answer.
+        An entity without any known feed and without container is taken to be fed from outside the model, and so is
+        one with an interface to the grid. Batteries are not counted on. ``off`` themselves are not in the answer.
         """
         losing = self.losing(cut, off)
         while True:
@@ -409,7 +419,7 @@ class Graph:
         found: list[str] = []
         for end in cut:
             found += self._behind(end.entity, end.interface)
-            if self.peers(end, Role.SOURCE):
+            if any(feed.inlet == end.interface for feed in self.feeds(end.entity)):
                 found += self._around(end.entity)
         for entity in off:
             found += self._behind(entity, None)
@@ -467,6 +477,8 @@ class Graph:
         waiting = [entity]
         while waiting:
             here = waiting.pop()
+            if here == OUTSIDE:
+                return True
             if here in asked or here in dark or (here != entity and not self._site.runs(here)):
                 continue
             asked.add(here)

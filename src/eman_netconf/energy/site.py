@@ -57,6 +57,7 @@ class Site:
         self._configured_ids: dict[ForeignKey, str] = {}  # foreign ids in configuration
         self._discovered_ids: dict[ForeignKey, set[_Told]] = {}
         self._supposed: Mapping[End, Direction] = {}
+        self._grids: dict[str, tuple[str, ...]] = {}
         self._containers: dict[str, str] = {}
         self._components: dict[str, dict[str, None]] = {}
         self._aliases: dict[str, str] = {}  # the id a backend gives -> the id it goes by here
@@ -104,7 +105,14 @@ class Site:
     def takes(self, end: End) -> bool:
         """Whether an inlet can be counted on to take power: nobody switched it off, or is about to."""
         interface = self.interface(end)
-        return interface is None or interface.passes
+        if interface is None:
+            return True
+        dark = interface.available is False and end.interface in self._grids.get(end.entity, ())
+        return interface.passes and not dark
+
+    def grids(self, entity: str) -> Iterable[str]:
+        """The interfaces of an entity that are built to take power and to give it."""
+        return self._grids.get(entity, ())
 
     def runs(self, entity: str) -> bool:
         """Whether the entity can be counted on to pass power on: not off, and not about to be.
@@ -374,6 +382,7 @@ class Site:
     def _drop(self, id_: str) -> None:
         self.entities.pop(id_).stir()
         self._contain(id_, None)
+        self._grids.pop(id_, None)
         self.generation += 1
         self.refreshed[id_] = None
         self.forgotten(id_)
@@ -503,6 +512,11 @@ class Site:
             interface.switch = (backend, point) if switchable and point is not None else None
             if info is not None and info.uuid is not None and is_uuid(info.uuid):
                 interface.uuid = info.uuid.lower()
+        grids = tuple(face.name for face in entity.interfaces.values() if face.built_as is Direction.BOTH)
+        if grids:
+            self._grids[entity.id] = grids
+        else:
+            self._grids.pop(entity.id, None)
 
     def _learn_batteries(self, entity: Entity, now: Now, out: list[Effect], *, announce: bool) -> None:
         """Batteries as told and configured; ``announce`` those that came and went."""

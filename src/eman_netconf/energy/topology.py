@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import chain, compress
 from typing import NamedTuple
 
-from eman_netconf.energy.relationships import End, Feed, Graph
+from eman_netconf.energy.relationships import OUTSIDE, End, Feed, Graph
 from eman_netconf.energy.relationships import Site as Judge
 
 Vertex = str | End
@@ -23,7 +23,6 @@ Vertex = str | End
 #: Points of failure that are named for one entity; all are counted.
 MOST_POINTS = 64
 
-_OUTSIDE: Vertex = ""  # above all sources; no id is empty
 _MANY = 200  # entities that changed: to look at each takes longer than to forget all
 
 
@@ -103,7 +102,7 @@ class Topology:
         self._ways: dict[str, list[_Way]] = {}
         self._sources: dict[str, frozenset[str]] = {}  # of entities that have power
         self._above: dict[Vertex, Vertex] = {}
-        self._number: dict[Vertex, int] = {_OUTSIDE: 0}  # what is above has the lower number
+        self._number: dict[Vertex, int] = {OUTSIDE: 0}  # what is above has the lower number
         self._last = 0
         self._moved = False  # something was placed elsewhere than before
         self._ends: dict[str, set[End]] = {}  # those that have a number, by entity
@@ -118,10 +117,10 @@ class Topology:
         self._know(entity)
         found = self._ways[entity]
         supplying = [self._supplies(way) for way in found]
-        share = Counter(chain.from_iterable(self._sources[feed.source] for _, feed, _ in compress(found, supplying)))
+        share = Counter(chain.from_iterable(self._origin(part, feed) for part, feed, _ in compress(found, supplying)))
         ways: list[Way] = []
         for (part, feed, passes), supplies in zip(found, supplying, strict=True):
-            alone = sum(share[source] == 1 for source in self._sources[feed.source]) if supplies else 0
+            alone = sum(share[source] == 1 for source in self._origin(part, feed)) if supplies else 0
             ways.append(Way(part, feed, passes and self._runs(feed.source), supplies, len(share) - alone))
         points = list(self.points(entity))
         return Supply(
@@ -141,8 +140,8 @@ class Topology:
     def points(self, entity: str) -> Iterator[Vertex]:
         """What the loss of alone would take the power from an entity, the nearest first."""
         self._know(entity)
-        vertex = self._above.get(entity, _OUTSIDE)
-        while vertex != _OUTSIDE:
+        vertex = self._above.get(entity, OUTSIDE)
+        while vertex != OUTSIDE:
             yield vertex
             vertex = self._above[vertex]
 
@@ -172,7 +171,7 @@ class Topology:
             return self._state(container, around, [self._supplies(way) for way in around])
         if not all(supplying):
             return Redundancy.DEGRADED
-        return Redundancy.REDUNDANT if self._above[entity] == _OUTSIDE else Redundancy.SINGLE
+        return Redundancy.REDUNDANT if self._above[entity] == OUTSIDE else Redundancy.SINGLE
 
     # --- what is remembered
 
@@ -201,7 +200,8 @@ class Topology:
         ways = self._ways[here]
         if ways:
             parts = (part for part, _, _ in ways if part != here)
-            return list(dict.fromkeys(chain((feed.source for _, feed, _ in ways), parts)))
+            sources = (feed.source for _, feed, _ in ways if feed.source != OUTSIDE)
+            return list(dict.fromkeys(chain(sources, parts)))
         container = self._facts[here].container
         return [container] if container is not None else []
 
@@ -258,7 +258,7 @@ class Topology:
 
     def _forget_all(self) -> None:
         self._levels, self._ways, self._sources, self._facts = {}, {}, {}, {}
-        self._above, self._number, self._ends = {}, {_OUTSIDE: 0}, {}
+        self._above, self._number, self._ends = {}, {OUTSIDE: 0}, {}
         self._led, self._outlets = {}, {}
 
     # --- how it is worked out
@@ -297,7 +297,7 @@ class Topology:
             return
         ways, container = self._ways[here], self._facts[here].container
         if here in self._held or (not ways and container is None):
-            self._reached(here, _OUTSIDE, frozenset((here,)))
+            self._reached(here, OUTSIDE, frozenset((here,)))
             return
         if not ways and container is not None:
             if container in self._sources and self._runs(container):
@@ -310,7 +310,7 @@ class Topology:
             if not self._supplies(way):
                 continue
             part, feed, _ = way
-            sources.add(self._sources[feed.source])
+            sources.add(self._origin(part, feed))
             tail: Vertex = feed.source
             if feed.outlet is not None:
                 tail = self._end(End(feed.source, feed.outlet), feed.source)
@@ -358,11 +358,15 @@ class Topology:
         return first
 
     def _runs(self, entity: str) -> bool:
-        return entity not in self._off and self._facts[entity].runs
+        return entity == OUTSIDE or (entity not in self._off and self._facts[entity].runs)
+
+    def _origin(self, part: str, feed: Feed) -> frozenset[str]:
+        """The sources behind a feed that supplies; of the grid, who is connected to it."""
+        return self._sources[feed.source] if feed.source != OUTSIDE else frozenset((part,))
 
     def _supplies(self, way: _Way) -> bool:
         _, feed, passes = way
-        return passes and feed.source in self._sources and self._runs(feed.source)
+        return passes and (feed.source == OUTSIDE or (feed.source in self._sources and self._runs(feed.source)))
 
 
 def circles(start: str, above: Callable[[str], Iterable[str]]) -> Iterator[list[str]]:

@@ -81,7 +81,7 @@ class TopologyNodes:
     def _render_feed(self, entity: str, way: Way) -> Inner:
         feed = way.feed
         told = (
-            (self._source, feed.source),
+            (self._source, feed.source or None),
             (self._outlet, feed.outlet),
             (self._component, way.part if way.part != entity else None),
             (self._inlet, feed.inlet),

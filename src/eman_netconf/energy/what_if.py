@@ -71,6 +71,9 @@ class _Supposed:
     def takes(self, end: End) -> bool:
         return end in self._working or self._site.takes(end)
 
+    def grids(self, entity: str) -> Iterable[str]:
+        return self._site.grids(entity)
+
     def runs(self, entity: str) -> bool:
         return entity in self._running or self._site.runs(entity)
 
