@@ -1,0 +1,116 @@
+"""Who is who: owners and channels by number, as the writer knows them."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from eman_netconf.energy.samples import Channel
+from eman_netconf.server.samples.file import SHARD_BITS, SHELF_BITS
+from eman_netconf.server.samples.values import ENERGIES
+
+_MOST_SHELVES: Final = 1 << SHELF_BITS
+
+
+@dataclass(slots=True)
+class Known:
+    """A channel in the file."""
+
+    id: int
+    shelf: int
+    period: float
+    capacity: int  # 0 = the history of the site
+    since: float  # the start of its oldest sample, kept or not
+    stored: int | None = None  # samples of a series; None = not counted yet
+
+    @property
+    def shard(self) -> int:
+        return self.shelf >> SHARD_BITS
+
+
+class Names:
+    """All names of a file. After a transaction that was rolled back they are read anew."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._owners: dict[str, int] = {}  # the oldest shelf of each
+        self._of: dict[str, list[Channel]] = {}
+        self.channels: dict[Channel, Known] = {}
+        self.energies: set[int] = set()  # ids of channels that are added, not averaged
+        self.by_id: dict[int, Known] = {}
+        self.since: float | None = None  # the oldest sample of all
+        for shelf, owner in db.execute("SELECT id, owner FROM shelf ORDER BY id DESC"):
+            self._owners[owner] = shelf
+        rows = db.execute(
+            "SELECT owner, part, quantity, phase, series, channel.id, shelf, period, capacity, since "
+            "FROM channel JOIN shelf ON shelf.id = shelf ORDER BY channel.id DESC"
+        )
+        for *name, id_, shelf, period, capacity, since in rows:
+            self._take_up(Channel(*name), Known(id_, shelf, period, capacity, since))
+
+    def _take_up(self, channel: Channel, known: Known) -> None:
+        if channel not in self.channels:
+            self._of.setdefault(channel.owner, []).append(channel)
+        self.channels[channel] = known
+        self.by_id[known.id] = known
+        self.since = known.since if self.since is None else min(self.since, known.since)
+        if channel.quantity in ENERGIES:
+            self.energies.add(known.id)
+
+    def shelf(self, owner: str) -> int:
+        """The number of an owner, who gets one if there is none."""
+        found = self._owners.get(owner)
+        if found is None:
+            found = self._db.execute("INSERT INTO shelf (owner) VALUES (?)", (owner,)).lastrowid or 0
+            if found >= _MOST_SHELVES:
+                raise sqlite3.DataError(f"more than {_MOST_SHELVES:,} things have samples")
+            self._owners[owner] = found
+        return found
+
+    def of(self, owner: str) -> list[tuple[Channel, Known]]:
+        """The channels of an owner."""
+        return [(channel, self.channels[channel]) for channel in self._of.get(owner, ())]
+
+    def new(self, channel: Channel, period: float, since: float, capacity: int = 0) -> Known:
+        """A channel that is not there yet."""
+        shelf = self.shelf(channel.owner)
+        row = (shelf, channel.part, channel.quantity, channel.phase, channel.series, period, capacity, since)
+        made = self._db.execute(
+            "INSERT INTO channel (shelf, part, quantity, phase, series, period, capacity, since) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        known = Known(made.lastrowid or 0, shelf, period, capacity, since, 0)
+        self._take_up(channel, known)
+        return known
+
+    def change(self, known: Known, *, period: float, since: float, capacity: int) -> None:
+        """Another period or capacity, or older samples than all before."""
+        known.period, known.since, known.capacity = period, since, capacity
+        self.since = since if self.since is None else min(self.since, since)
+        self._db.execute(
+            "UPDATE channel SET period = ?, since = ?, capacity = ? WHERE id = ?", (period, since, capacity, known.id)
+        )
+
+    def drop(self, channel: Channel) -> None:
+        """Nobody asks for this channel any more; what blocks hold of it is passed over until it goes with them."""
+        known = self.channels.pop(channel)
+        del self.by_id[known.id]
+        self._db.execute("DELETE FROM channel WHERE id = ?", (known.id,))
+        self._of[channel.owner].remove(channel)
+
+    def rename(self, before: str, after: str) -> list[tuple[Known, Known]]:
+        """All of ``before`` belongs to ``after``. Answers the channels that both had, the moved one first."""
+        self._db.execute("UPDATE shelf SET owner = ? WHERE owner = ?", (after, before))
+        shelf = self._owners.pop(before, None)
+        if shelf is not None:
+            self._owners.setdefault(after, shelf)
+        both = []
+        for channel in self._of.pop(before, []):
+            known, moved = self.channels.pop(channel), channel._replace(owner=after)
+            if moved in self.channels:
+                both.append((known, self.channels[moved]))
+            else:
+                self._take_up(moved, known)
+        return both

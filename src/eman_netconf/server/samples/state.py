@@ -1,0 +1,24 @@
+"""How far the file got: what was dropped, put together and written last; the same for writer and readers."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict, dataclass
+
+
+@dataclass(slots=True)
+class State:
+    """Numbers of the table meta. Hours and days count from the epoch."""
+
+    raw_from: int = 0  # before this hour blocks were dropped
+    hourly_from: int = 0  # before this day hours were dropped
+    closed: int = 0  # the days before this one are put together
+    newest: float = 0.0  # the end of the newest tick
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection) -> State:
+        known = {name: value for name, value in db.execute("SELECT name, value FROM meta") if name in cls.__slots__}
+        return cls(**known)
+
+    def write(self, db: sqlite3.Connection) -> None:
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", asdict(self).items())
