@@ -53,6 +53,9 @@ class Planner:
         entity = self._site.entities.get(wish.entity)
         if entity is None:
             raise Refusal(f"There is no entity {wish.entity}.", (wish.entity,), ErrorTag.DATA_MISSING)
+        barred = None if wish.release else self._guard.barred((), entity.id)
+        if barred is not None:
+            raise barred
         if wish.interface is not None:
             plan = self._supply(wish, entity, wish.interface)
         elif wish.release:
