@@ -285,7 +285,7 @@ class Control:
             self._withheld[request.id] = request
 
     def resume(self, now: Now, out: list[Effect]) -> None:
-        """Some maintenance is over, or somebody is in service again: wishes that waited for it are seen to."""
+        """Some maintenance is over, or somebody is in service: wishes that waited for it are seen to."""
         waiting, self._withheld = self._withheld, {}
         for request in waiting.values():
             holder = self.holder(request.target)

@@ -72,7 +72,7 @@ class Domain:
         self.followers += [self.recorder, self.series]
         self._archive = Archive(self.site, self.control, self.groups)
         self.maintenance = Maintenance(self.site, self.groups, self.timers, self.control.resume)
-        self.followers += [self.maintenance, Succession(self.site)]
+        self.followers += [self.maintenance, Succession(self.site, self.control.resume)]
         self.control.staggers = self.groups.staggers
         self._turned: set[str] = set()
         self._order: tuple[int, Mapping[Key, Inner], Mapping[Key, Entity]] = (-1, {}, {})
@@ -118,8 +118,6 @@ class Domain:
                 self.control.configure(entity, now, out, quiet=quiet)
                 self._turned.update(entity.backends)  # what is not in service any more has no alarms
                 out.append(Changed(id_, "entity"))
-        if not quiet:
-            self.control.resume(now, out)
         return self._follow(now, out)
 
     def _recall(self, running: Inner, now: Now) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from eman_netconf.energy.effects import Effect
@@ -28,10 +29,11 @@ class _Shown:
 
 
 class Succession:
-    """Who replaces whom, seen from those that were replaced."""
+    """Who replaces whom, seen from those that were replaced; ``returned`` is called where one comes into service."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, returned: Callable[[Now, list[Effect]], None]) -> None:
         self._site = site
+        self._returned = returned
         self._replaces = site.nodes.entity.child("replaces")
         self._replaced_by = site.nodes.entity.child("replaced-by")
         self._out: set[str] = set()  # who is not in service
@@ -47,6 +49,8 @@ class Succession:
         if observed.in_service is (observed.id in self._out):
             self._out.symmetric_difference_update((observed.id,))
             self._site.rewire(relation.peer for relation in self._site.graph.related(observed.id, AGGREGATED_BY))
+            if observed.in_service:
+                self._returned(now, out)
 
     def leave(self, record_key: str, now: Now, out: list[Effect]) -> None:
         """An entity is gone."""

@@ -91,12 +91,11 @@ class Maintenance:
     # --- which there are
 
     def configure(self, ids: Iterable[str], now: Now) -> None:
-        """Take what is configured at these entities and at all groups, before wishes are seen to."""
+        """Take what is configured at these entities and at the groups that changed, before wishes are seen to."""
         found = {id_: self._read(id_, self._config_of(id_), now) for id_ in ids}
-        for name, total in self._groups.groups.items():
-            found[_GROUPS + name] = self._read(_GROUPS + name, total.config, now)
-        gone = [key for key in self._spells if key.startswith(_GROUPS) and key not in found]
-        found.update(dict.fromkeys(gone))
+        for key, total in self._groups.configured.items():
+            if key.startswith(_GROUPS):
+                found[key] = self._read(key, total.config if total is not None else None, now)
         for key, spell in found.items():
             if spell != self._spells.get(key):
                 self._doubt(self._concerned(key))
