@@ -124,7 +124,7 @@ class Reader:
             if not known:
                 return None
             start = max(start, min(found.since for found in known))
-            end = min(end, state.newest)
+            end = min(end, state.horizon)
             if end <= start:
                 return None
             sums = [None if found is None else self._sum(state, found, start, end) for found in both]
@@ -148,7 +148,7 @@ class Reader:
                 return Span(*row)
             count, oldest, newest = 0, None, None
             since = max(found.since, state.raw_from * HOUR)
-            for unit in self._units(state, found, since, state.newest, 0):
+            for unit in self._units(state, found, since, state.horizon, 0):
                 for part in unit.parts:
                     count += 1
                     oldest = part.start if oldest is None else oldest
@@ -230,7 +230,7 @@ class Reader:
         if channel.series:
             values = _joined(self._rows(found, start, end), step, found.energy)
         else:
-            end = min(end, state.newest)
+            end = min(end, state.horizon)
             if end <= start:
                 return
             values = self._history(state, channel, found, start, end, step)
@@ -282,9 +282,9 @@ class Reader:
         """Whether anything is kept of a time after ``end``."""
         if channel.series:
             return next(self._rows(found, end, math.inf), None) is not None
-        if end >= state.newest:
+        if end >= state.horizon:
             return False
-        later = self._units(state, found, end, state.newest, 0)
+        later = self._units(state, found, end, state.horizon, 0)
         return any(part.end > end for unit in later for part in unit.parts)
 
     # --- energy
@@ -397,10 +397,11 @@ class Reader:
             else:
                 begin = began(start, end, found.since)
                 parts = [one for body in here for id_, one in decode_summaries(body, begin, end).items() if id_ in ids]
-                if fresh:  # beside what the hour or day came to it stands as one; without, as it is
+                if fresh:
                     more = merged(fresh, energy=found.energy)
                     parts = [*parts, together(more, begin, end, energy=found.energy)] if parts else more
-                parts = [_added(parts, energy=found.energy)] if here and parts else parts
+                if len({part.end for part in parts}) == 1:
+                    parts = [_added(parts, energy=found.energy)]
             if parts or always:
                 yield Unit(start, end, level, parts)
 

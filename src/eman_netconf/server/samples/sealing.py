@@ -62,6 +62,8 @@ def seal(db: sqlite3.Connection, names: Names, state: State, hour: int, shard: i
         if hour >= state.raw_from:
             db.execute("INSERT OR REPLACE INTO block VALUES (?, ?)", (key, encode({**block, **fresh})))
         _roll_up(db, names, state, hour, shelf, fresh)
+    state.sealed = max(state.sealed, hour + 1)
+    state.write(db)
     db.execute("DELETE FROM tick WHERE shard = ? AND hour = ?", (shard, hour))
     db.execute("DELETE FROM piece WHERE shard = ? AND hour = ?", (shard, hour))
     if state.hourly_from <= hour // 24 < state.closed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import asdict, dataclass
 
+from eman_netconf.server.samples.values import DAY, HOUR
+
 
 @dataclass(slots=True)
 class State:
@@ -12,8 +14,14 @@ class State:
 
     raw_from: int = 0  # before this hour blocks were dropped
     hourly_from: int = 0  # before this day hours were dropped
+    sealed: int = 0  # the hours before this one are sealed, but for what comes late
     closed: int = 0  # the days before this one are put together
     newest: float = 0.0  # the end of the newest tick
+
+    @property
+    def horizon(self) -> float:
+        """The end of what is over: nothing is told of a time after it."""
+        return max(self.newest, self.sealed * float(HOUR), self.closed * float(DAY))
 
     @classmethod
     def read(cls, db: sqlite3.Connection) -> State:
