@@ -31,6 +31,9 @@ ENTITY_NS = "urn:eman:yang:eman-entity"
 GROUP_NS = "urn:eman:yang:eman-group"
 INTERFACE_NS = "urn:eman:yang:eman-power-interface"
 BACKEND_NS = "urn:eman:yang:eman-backend"
+SERIES_NS = "urn:eman:yang:eman-series"
+THRESHOLD_NS = "urn:eman:yang:eman-threshold"
+TYPES_NS = "urn:eman:yang:eman-types"
 SIMULATED_NS = "urn:eman:yang:eman-backend-simulated"
 
 #: Entities behind one backend, and in one domain.
@@ -53,8 +56,8 @@ def boxes(entities: int) -> int:
     return -(-entities // BOX)
 
 
-def entity_xml(number: int, domain: int | None = None, name: str | None = None) -> str:
-    """One entity as configured: 17 leaves."""
+def entity_xml(number: int, domain: int | None = None, name: str | None = None, extra: str = "") -> str:
+    """One entity as configured: 17 leaves, and what is ``extra``."""
     return (
         f"<entity><id>{name or entity_id(number)}</id><name>Server {number}</name>"
         f"<description>Place {number % 40 + 1} of rack {number // BOX}, row {number // 1000}</description>"
@@ -64,12 +67,30 @@ def entity_xml(number: int, domain: int | None = None, name: str | None = None) 
         f'<domain xmlns="{GROUP_NS}">{box_id(number // BOX if domain is None else domain)}</domain>'
         f'<power-interface xmlns="{INTERFACE_NS}"><name>psu-1</name><direction>inlet</direction>'
         "<current-type>ac</current-type><ac-phases>1</ac-phases><rated-current>4.0</rated-current>"
-        "<rated-power>920.0</rated-power></power-interface></entity>"
+        f"<rated-power>920.0</rated-power></power-interface>{extra}</entity>"
     )
 
 
-def configuration(entities: int, poll_interval: int = 86_400) -> bytes:
+def _watched() -> str:
+    """Two thresholds and two series of an entity; one threshold is crossed now and then."""
+    kinds = f'xmlns:t="{TYPES_NS}"'
+    levels = (("high", "active-power", "above", "450.0"), ("low", "voltage", "below", "200.0"))
+    thresholds = "".join(
+        f'<threshold xmlns="{THRESHOLD_NS}" {kinds}><name>{name}</name><quantity>t:{quantity}</quantity>'
+        f"<direction>{direction}</direction><level>{level}</level><hysteresis>5.0</hysteresis></threshold>"
+        for name, quantity, direction, level in levels
+    )
+    series = "".join(
+        f'<series xmlns="{SERIES_NS}" {kinds}><name>{quantity}</name><quantity>t:{quantity}</quantity>'
+        "<length>60</length></series>"
+        for quantity in ("active-power", "energy-received")
+    )
+    return thresholds + series
+
+
+def configuration(entities: int, poll_interval: int = 86_400, *, watched: bool = False) -> bytes:
     """The <config> of a site of so many entities: with their domains, and the backends that read them."""
+    extra = _watched() if watched else ""
     racks = range(boxes(entities))
     domains = "".join(f"<domain><name>{box_id(rack)}</name></domain>" for rack in racks)
     backends = "".join(
@@ -78,7 +99,7 @@ def configuration(entities: int, poll_interval: int = 86_400) -> bytes:
         for rack in racks
     )
     return config(
-        f"<entities>{''.join(entity_xml(number) for number in range(entities))}</entities>"
+        f"<entities>{''.join(entity_xml(number, extra=extra) for number in range(entities))}</entities>"
         f'<domains xmlns="{GROUP_NS}">{domains}</domains><backends xmlns="{BACKEND_NS}">{backends}</backends>'
     ).encode()
 
