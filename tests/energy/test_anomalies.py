@@ -179,3 +179,32 @@ def test_a_good_day_shows_nothing(bench: Bench) -> None:
     bench.discover("m", EntityInfo(nameplate_power=Decimal(100)))
     bench.tell("m", Q.ACTIVE_POWER, Decimal(90), method=Method.LOAD_MODEL)
     assert bench.at("m", "anomaly") is None
+
+
+def test_a_counter_that_is_no_longer_told_is_missed(bench: Bench) -> None:
+    """Power alone does not make energy where a counter did: the silence is shown, and ends with all that it counted."""
+    bench.discover("m", EntityInfo())
+    bench.tell("m", Q.ENERGY_RECEIVED, Decimal(1000))
+    for minute in range(130):
+        bench.tell("m", Q.ACTIVE_POWER, Decimal(600))
+        assert bool(anomalies(bench, "m")) is (minute > 120)
+        bench.wait(60)
+    assert bench.at("m", "energy", "received") == "0.0"
+    bench.tell("m", Q.ENERGY_RECEIVED, Decimal(2300))
+    bench.tell("m", Q.ACTIVE_POWER, Decimal(600))
+    assert anomalies(bench, "m") == {("counter-silent", "active-power", "entity"): ("past", "9", "600")}
+    assert bench.at("m", "energy", "received") == "1300.0"
+    assert bench.at("m", "energy", "discontinuity-time") is None
+
+
+def test_from_integrating_to_counting_nothing_goes_unsaid(bench: Bench) -> None:
+    """A counter that appears where power was integrated begins there; what flowed since the last sample is missing."""
+    bench.discover("m", EntityInfo())
+    for _ in range(3):
+        bench.tell("m", Q.ACTIVE_POWER, Decimal(360))
+        bench.wait(10)
+    bench.tell("m", Q.ENERGY_RECEIVED, Decimal(1000))
+    bench.wait(10)
+    bench.tell("m", Q.ENERGY_RECEIVED, Decimal(1001))
+    assert bench.at("m", "energy", "received") == "3.0"
+    assert bench.at("m", "energy", "discontinuity-time") is not None

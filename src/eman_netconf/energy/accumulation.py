@@ -139,16 +139,20 @@ class Energy:
         received = quantity == Quantity.ENERGY_RECEIVED
         counter = self._in if received else self._out
         if counter is None:
+            since, mark = mono, Mark.MEASURED
             if not self.counted and not self.received and not self.provided:
                 # the power beside the counter came first; which directions there are, the counters tell
                 self.received = self.provided = None
                 self._integrated = False
+            elif not self.counted and self._sample is not None and self._sample[0] < round(mono * 1e6):
+                since, mark = self._sample[0] / 1e6, Mark.MISSING  # it was integrated until then, and no further
             counter = Counter(raw, wall, mono, received=received)
             if received:
                 self._in = counter
             else:
                 self._out = counter
-            return self.take(Flow(0, 0, mono, mono), wall, received=received, provided=not received)
+            flow = Flow(0, 0, since, mono, mark is Mark.MISSING, mark)
+            return self.take(flow, wall, received=received, provided=not received)
         beside = 0.0
         sample = self._sample
         if sample is not None and (sample[1] > 0) is received:
@@ -190,6 +194,8 @@ class Energy:
                 beside = self._in if last[1] > 0 else self._out
                 if beside is not None:
                     beside.beside(abs(last[1]) * span / _MICROJOULES)
+            if not ((self._in and self._in.heard(mono)) or (self._out and self._out.heard(mono))):
+                self.odd = Kind.COUNTER_SILENT
             return None
         if last is None:  # a gap where it was integrated already before the server restarted
             away = max(wall - self.end, 0.0) if self._integrated and self.end is not None else 0.0

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     COUNTER_RESTARTED = "counter-restarted"
     COUNTER_AMBIGUOUS = "counter-ambiguous"
     COUNTER_FROZEN = "counter-frozen"
+    COUNTER_SILENT = "counter-silent"
     POWER_DISAGREES = "power-disagrees"
     METER_REPLACED = "meter-replaced"
 
@@ -49,6 +50,7 @@ _SAID = {
     Kind.COUNTER_RESTARTED: "goes on from elsewhere than before; energy is missing",
     Kind.COUNTER_AMBIGUOUS: "may have gone round more than once in a gap; energy may be missing",
     Kind.COUNTER_FROZEN: "stands still while power flows; its energy is in doubt",
+    Kind.COUNTER_SILENT: "still comes, but the counter beside it does not; no energy is counted until it does again",
     Kind.POWER_DISAGREES: "counts much more than the power beside it makes; the counter was believed",
     Kind.METER_REPLACED: "comes from another device than before; it is counted on from here, and energy is missing",
 }

@@ -35,6 +35,7 @@ _NOISE = 1_000  # milliwatt-hours; a counter may fall by 1 Wh of rounding withou
 _POWER_MARGIN = 4  # a counter may outrun the power beside it so many times: power is sampled, and it changes
 _RATE_MARGIN = 8  # a counter that goes round may be so many times as fast as it ever was
 _STUCK_AFTER = 1800.0  # seconds; meters that count in steps of a quarter of an hour or half are not stuck
+_SILENT_AFTER = 7200.0  # seconds; a counter that is read once an hour is not gone
 _ABSENCE = 3600.0  # seconds that the wall clock may be wrong by when the server was away
 
 
@@ -136,6 +137,10 @@ class Counter:
     def beside(self, energy: float) -> None:
         """So much flowed in its direction, by the power that is read beside it."""
         self._expected += energy
+
+    def heard(self, mono: float) -> bool:
+        """Whether it was read lately, as far as is known."""
+        return self.mono is None or mono - self.mono <= _SILENT_AFTER
 
     def replace(self) -> None:
         """The meter is another one: its next reading is a beginning."""

@@ -232,6 +232,8 @@ class Meter:
         flow = self.energy.integrate(
             milliwatts, reading.at, mono, mean_over=interval, longest=self.longest_gap, mark=mark
         )
+        if self.energy.odd is not None:
+            self.odd, self.energy.odd = self.energy.odd, None
         if flow is not None:
             self._own_energy(Method.INTEGRATED, None)
             self.hand_on(flow, reading.at)
