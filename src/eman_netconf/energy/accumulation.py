@@ -151,8 +151,8 @@ class Energy:
                 self._in = counter
             else:
                 self._out = counter
-            flow = Flow(0, 0, since, mono, mark is Mark.MISSING, mark)
-            return self.take(flow, wall, received=received, provided=not received)
+            begun = Flow(0, 0, since, mono, mark is Mark.MISSING, mark)
+            return self.take(begun, wall, received=received, provided=not received)
         beside = 0.0
         sample = self._sample
         if sample is not None and (sample[1] > 0) is received:
