@@ -23,7 +23,8 @@ DESCRIBED = {
     *("module", "revision", "extension", "feature", "identity", "typedef", "enum", "bit", "grouping", "augment"),
     *("container", "list", "leaf", "leaf-list", "choice", "anydata", "anyxml", "rpc", "action", "notification"),
 }
-READING = frozenset({"query", "energy-between", "corrections"})  # the rules for reading hold for what they answer
+# The rules for reading hold for what these answer.
+READING = frozenset({"query", "energy-between", "corrections", "what-if"})
 UNITLESS = frozenset({"quantity-value", "power-factor"})  # the quantity says the unit; there is none
 
 

@@ -24,10 +24,13 @@ def entries(inner: Inner, *names: str) -> dict[str, Inner]:
 def test_modules(schema: Schema) -> None:
     """Implemented modules stand with features and deviations, mere imports apart, and every module once."""
     library = yang_library(schema)
-    (only,) = entries(library, "module-set").values()
-    implemented, imported = entries(only, "module"), entries(only, "import-only-module")
+    first, more = entries(library, "module-set").values()
+    implemented, imported = entries(first, "module"), entries(first, "import-only-module")
+    state = entries(more, "module")
 
-    assert implemented.keys() | imported.keys() == {module.name for module in schema.listed()}
+    assert set(state) == set(sources.STATE)
+    assert state["ietf-hardware"].at("deviation") == ("eman-hardware-deviations",)
+    assert implemented.keys() | imported.keys() == {module.name for module in schema.listed()} - set(state)
     assert not implemented.keys() & imported.keys()
     assert "ietf-yang-types" in imported
     assert imported["ietf-yang-types"].leaf("revision") == schema.modules["ietf-yang-types"].revision
@@ -39,7 +42,7 @@ def test_modules(schema: Schema) -> None:
 
 
 def test_datastores(schema: Schema) -> None:
-    """The datastores there are, startup where it is switched on, all have the one schema."""
+    """The datastores there are, startup where it is switched on, have one schema; the operational has more in it."""
     library = yang_library(schema)
 
     stores = entries(library, "datastore")
@@ -47,9 +50,11 @@ def test_datastores(schema: Schema) -> None:
     assert set(stores) == offered
     with_startup = yang_library(sources.load(netconf=["startup"]))
     assert set(entries(with_startup, "datastore")) == {*offered, "ietf-datastores:startup"}
-    assert {store.leaf("schema") for store in stores.values()} == set(entries(library, "schema"))
-    (one,) = entries(library, "schema").values()
-    assert one.at("module-set") == tuple(entries(library, "module-set"))
+    sets = {
+        name: entries(library, "schema")[str(store.leaf("schema"))].at("module-set") for name, store in stores.items()
+    }
+    assert sets.pop("ietf-datastores:operational") == ("all", "state")
+    assert set(sets.values()) == {("all",)}
 
 
 def test_the_older_form(schema: Schema) -> None:

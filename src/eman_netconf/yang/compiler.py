@@ -55,18 +55,20 @@ def compile_schema(
     *,
     features: Mapping[str, frozenset[str]] | None = None,
     unlisted: Sequence[str] = (),
+    state: Sequence[str] = (),
 ) -> Schema:
     """The schema that implements ``modules``, found in the directories ``path`` and below.
 
     A module that an implemented one augments, deviates or has a leafref into is implemented too (RFC 7950
     section 5.6.5); other imports only lend their definitions. ``features`` maps a module to the features in
     force there; a module that is missing has all of its own. The modules ``unlisted`` are implemented too, and clients
-    are not told of them. Raises SchemaError.
+    are not told of them. What the modules ``state`` define is state alone here, whatever they say (RFC 8525 lets a
+    server implement a module in some datastores only). Raises SchemaError.
     """
     modules = (*modules, *unlisted)
     while True:
         try:
-            return _Compiler(modules, path, features or {}, frozenset(unlisted)).compile()
+            return _Compiler(modules, path, features or {}, frozenset(unlisted), frozenset(state)).compile()
         except _NeededError as needed:
             modules = (*modules, *needed.modules)
 
@@ -86,9 +88,11 @@ class _Compiler:
         path: Sequence[Path],
         features: Mapping[str, frozenset[str]],
         unlisted: frozenset[str],
+        state: frozenset[str],
     ) -> None:
         self.names = names
         self.unlisted = unlisted
+        self.state = state
         self.context = Context(FileRepository(os.pathsep.join(map(str, path)), use_env=False))
         self.wished = features
         self.judged: dict[tuple[str, str], bool] = {}
@@ -182,6 +186,7 @@ class _Compiler:
                 deviated_by=tuple(sorted(deviations.get(name, ()))),
                 yang_version=_argument(statement, "yang-version") or "1",
                 listed=name not in self.unlisted,
+                configurable=name not in self.state,
             )
             self.by_namespace[module.namespace] = module
 
@@ -294,7 +299,7 @@ class _Compiler:
                 node = self.node(statement, self.root, config=False)
                 self.notifications[node.namespace, node.name] = node
             else:
-                self.child(statement, self.root, config=True)
+                self.child(statement, self.root, config=module.arg not in self.state)
 
     def present(self, statement: Statement) -> bool:
         augment = getattr(statement, "i_augment", None)
@@ -527,7 +532,10 @@ class _Compiler:
         digest = hashlib.sha256()
         for name in sorted(self.modules):
             module = self.modules[name]
-            facts = (name, module.revision, module.implemented, sorted(module.features), module.deviated_by)
+            facts = (
+                *(name, module.revision, module.implemented, sorted(module.features)),
+                *(module.deviated_by, module.configurable),
+            )
             digest.update(repr(facts).encode())
             for path in (module.path, *(path for _, _, path in module.submodules)):
                 digest.update(path.read_bytes())

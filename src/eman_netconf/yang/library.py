@@ -6,13 +6,16 @@ yang-library-update and yang-library-change: another schema is another server's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from eman_netconf.yang.schema import Module, Schema
 from eman_netconf.yang.tree import Inner, make_inner
 
-MODULE_SET = "all"
-SCHEMA = "all"
+#: Modules that are the same in all datastores, and those that the operational datastore has alone.
+MODULE_SET, STATE_SET = "all", "state"
+#: The schema of what is configured, and that of the operational datastore where it has more.
+SCHEMA, STATE_SCHEMA = "all", "operational"
 
 
 def datastores(schema: Schema) -> tuple[str, ...]:
@@ -23,35 +26,41 @@ def datastores(schema: Schema) -> tuple[str, ...]:
 
 
 def yang_library(schema: Schema) -> Inner:
-    """The container ``/yang-library``: one module set, one schema, and the datastores that have it."""
+    """The container ``/yang-library``: a module set for all datastores and one for the operational alone, the schemas
+    made of them, and the datastores that have these.
+    """
     modules = schema.listed()
+    more = [module for module in modules if not module.configurable]
+    sets = [_module_set(MODULE_SET, [module for module in modules if module.configurable])]
+    schemas: list[dict[str, Any]] = [{"name": SCHEMA, "module-set": [MODULE_SET]}]
+    of = dict.fromkeys(datastores(schema), SCHEMA)
+    if more:
+        sets.append(_module_set(STATE_SET, more))
+        schemas.append({"name": STATE_SCHEMA, "module-set": [MODULE_SET, STATE_SET]})
+        of["ietf-datastores:operational"] = STATE_SCHEMA
     return make_inner(
         schema.find("ietf-yang-library:yang-library"),
         {
-            "module-set": [
-                {
-                    "name": MODULE_SET,
-                    "module": [
-                        {
-                            **_described(module),
-                            "feature": sorted(module.features),
-                            "deviation": sorted(module.deviated_by),
-                        }
-                        for module in modules
-                        if module.implemented
-                    ],
-                    "import-only-module": [
-                        {**_described(module), "revision": module.revision or ""}
-                        for module in modules
-                        if not module.implemented
-                    ],
-                }
-            ],
-            "schema": [{"name": SCHEMA, "module-set": [MODULE_SET]}],
-            "datastore": [{"name": name, "schema": SCHEMA} for name in datastores(schema)],
+            "module-set": sets,
+            "schema": schemas,
+            "datastore": [{"name": name, "schema": its} for name, its in of.items()],
             "content-id": schema.content_id,
         },
     )
+
+
+def _module_set(name: str, modules: Sequence[Module]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "module": [
+            {**_described(module), "feature": sorted(module.features), "deviation": sorted(module.deviated_by)}
+            for module in modules
+            if module.implemented
+        ],
+        "import-only-module": [
+            {**_described(module), "revision": module.revision or ""} for module in modules if not module.implemented
+        ],
+    }
 
 
 def modules_state(schema: Schema) -> Inner:

@@ -44,6 +44,7 @@ class Module:
     deviated_by: tuple[str, ...] = ()
     yang_version: str = "1"
     listed: bool = True  # False: clients are told by a capability, not as a module (decision 9)
+    configurable: bool = True  # False: its nodes are in the operational datastore alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)

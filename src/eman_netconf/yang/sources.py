@@ -35,6 +35,9 @@ STANDARD: tuple[str, ...] = (
 #: modules of our own that clients are not told of: operations whose RFC has no module that pyang ships (decision 9)
 UNLISTED: tuple[str, ...] = ("notifications", "nc-notifications", "ietf-netconf-partial-lock")
 
+#: modules of which the operational datastore alone has nodes: views of what is configured elsewhere
+STATE: tuple[str, ...] = ("ietf-hardware", "iana-hardware", "eman-hardware-deviations")
+
 #: features in force; a module that is not named has all its features
 FEATURES: Mapping[str, frozenset[str]] = {
     "ietf-netconf": frozenset(
@@ -105,4 +108,6 @@ def load(
     features = {**FEATURES, "ietf-netconf": FEATURES["ietf-netconf"].union(netconf)}
     features.update(SENSITIVE[name] for name in without)
     names = dict.fromkeys((*STANDARD, *own_modules(), *extra_modules))
-    return compile_schema(tuple(names), (*model_path(), *extra_paths), features=features, unlisted=UNLISTED)
+    return compile_schema(
+        tuple(names), (*model_path(), *extra_paths), features=features, unlisted=UNLISTED, state=STATE
+    )
