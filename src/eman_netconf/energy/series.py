@@ -314,7 +314,8 @@ class Series:
                 self._total.add(slot)  # type: ignore[arg-type]  # of one kind, as the rule says
                 if late:
                     return None
-                start, slot = min(self._begin, start), self._total
+                start = self._begin = min(self._begin, start)  # the first interval may hold what flowed before
+                slot = self._total
             case Interval.SLIDING:
                 self._ring = deque(sorted([*self._ring, (end, slot)], key=lambda item: item[0]))
                 newest = self._ring[-1][0]
