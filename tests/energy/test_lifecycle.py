@@ -9,7 +9,7 @@ import pytest
 
 from eman_netconf.energy.conditions import Sort, Subject
 from eman_netconf.energy.plans import Refusal
-from eman_netconf.energy.values import EntityInfo, Quantity, RelationInfo, Supply
+from eman_netconf.energy.values import EntityInfo, ForeignId, Quantity, RelationInfo, Supply
 from eman_netconf.errors import AppTag
 from tests.energy.bench import DMTF, Bench, inlet, outlet, power
 
@@ -134,3 +134,27 @@ def test_what_is_vital_stays_protected(bench: Bench) -> None:
     site(bench).commit({"id": "old", "vital": True, "lifecycle": "retired"})
     with pytest.raises(Refusal, match="vital"):
         bench.wish(entity="pdu", interface="o1", supply=Supply.OFF)
+
+
+def test_a_device_is_swapped_behind_its_id(bench: Bench) -> None:
+    """Another serial number is another device: what it counted before counts for nothing, the totals go on from what
+    they were, and say that something is missing; who listens is told of the identifier.
+    """
+
+    def tell(serial: str, reading: int) -> None:
+        bench.discover("m", EntityInfo(foreign_ids=(ForeignId("serial-number", serial),)))
+        bench.wait(10)
+        bench.tell("m", Q.ENERGY_RECEIVED, Decimal(reading))
+
+    bench.commit({"id": "m"}, groups=group("m"))
+    tell("S1", 1000)
+    total(bench, "power", "active")
+    tell("S1", 1005)
+    assert bench.at("m", "energy", "discontinuity-time") is None
+    tell("S2", 9000)
+    tell("S2", 9002)
+    assert (bench.at("m", "energy", "received"), total(bench, "energy", "received")) == ("7.0", "7.0")
+    assert bench.at("m", "energy", "discontinuity-time") is not None
+    assert total(bench, "energy", "discontinuity-time") is not None
+    (notice,) = [each for each in bench.notices("identifier-changed") if "kind" in each]
+    assert (notice["old-value"], notice["new-value"]) == ("S1", "S2")

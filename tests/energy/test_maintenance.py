@@ -203,3 +203,26 @@ def test_a_whole_group_is_told_who_could_not(bench: Bench) -> None:
     plan = bench.domain.plan(Wish(group="all", state="ieee1621-off"), bench.now)
     verdicts = {member.entity: member.refusal.app_tag if member.refusal else None for member in plan.members}
     assert verdicts == {"lamp": None, "srv": AppTag.IN_MAINTENANCE}
+
+
+@pytest.mark.parametrize("calm", [{"maintenance": {"enabled": True}}, {"lifecycle": "retired"}])
+def test_warnings_are_not_sent(bench: Bench, calm: dict[str, Any]) -> None:
+    """A threshold that is crossed meanwhile tells nobody; its state can be read all the same."""
+    threshold = {"name": "hot", "quantity": "eman-types:active-power", "direction": "above", "level": "50.0"}
+    bench.discover("m", EntityInfo())
+
+    def measured(watts: int, **more: Any) -> int:
+        bench.commit({"id": "m", "threshold": [threshold], **more})
+        bench.wait(60)
+        bench.tell("m", Q.ACTIVE_POWER, watts)
+        return len(bench.notices("threshold-crossed"))
+
+    assert measured(10) == 0
+    assert measured(100) == 1
+    assert measured(10) == 2
+    assert measured(100, **calm) == 2
+    assert bench.at("m", "threshold", ("hot",)) is not None
+    assert [each.kind for each in bench.domain.conditions.holding(Subject(Sort.ENTITY, "m"))] == []
+    bench.commit({"id": "m", "threshold": [threshold]})
+    held = [each.kind for each in bench.domain.conditions.holding(Subject(Sort.ENTITY, "m"))]
+    assert held == [Kind.THRESHOLD_CROSSED]
