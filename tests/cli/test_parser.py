@@ -11,7 +11,8 @@ from eman_netconf import __version__
 from eman_netconf.cli import parser
 from tests.server.running import command
 
-VERBS = ("run", "init", "passwd", "check", "show")
+GIVEN = {"init": ["x"], "passwd": ["x"], "export": ["--state", "x"]}
+VERBS = ("run", "init", "passwd", "check", "show", "export")
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -36,7 +37,7 @@ def test_help_names_every_verb() -> None:
     text = parser().format_help()
     for verb in VERBS:
         assert f"\n    {verb} " in text
-        assert parser().parse_args([verb, *(["x"] if verb in {"init", "passwd"} else [])]).verb == verb
+        assert parser().parse_args([verb, *GIVEN.get(verb, ())]).verb == verb
 
 
 @pytest.mark.parametrize("words", [[], ["fly"], ["run", "--speed", "fast"], ["init"], ["show", "--output", "xml"]])

@@ -67,6 +67,18 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default text)")
     show.add_argument("entity", nargs="?", help="show this entity and what hangs on it only")
 
+    export = verbs.add_parser("export", help="write samples from the state folder as CSV or Parquet")
+    export.add_argument("--state", type=Path, metavar="DIR", required=True, help="where the server keeps its state")
+    export.add_argument("--entity", action="append", default=[], metavar="ID", help="of this entity only (repeatable)")
+    export.add_argument(
+        "--quantity", action="append", default=[], metavar="NAME", help="this quantity only (repeatable)"
+    )
+    export.add_argument("--from", dest="from_", metavar="TIME", help="what ends after it, as 2026-06-21T12:00:00Z")
+    export.add_argument("--to", metavar="TIME", help="what ends by then")
+    export.add_argument("--resolution", type=float, metavar="SECONDS", help="join to intervals of so many seconds")
+    export.add_argument("--format", choices=("csv", "parquet"), default="csv", help="what to write (default csv)")
+    export.add_argument("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
+
     subsystem = verbs.add_parser("subsystem", help="carry NETCONF between sshd and a running server's Unix socket")
     subsystem.add_argument(
         "--socket", type=Path, default=DEFAULT_SOCKET, metavar="PATH", help=f"the server's socket ({DEFAULT_SOCKET})"
