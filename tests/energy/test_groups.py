@@ -154,3 +154,28 @@ def test_members_and_contributors_are_as_if_worked_out_anew(boot: Boot, steps: l
     for leaf in ("member", "contributor"):
         one, other = total(bench, "group", "g").at(leaf), total(fresh, "group", "g").at(leaf)
         assert sorted(one or ()) == sorted(other or ())  # type: ignore[arg-type]
+
+
+def test_a_group_has_the_members_of_those_it_includes(bench: Bench) -> None:
+    """By steps, those that match as well; in a circle all have the same. A total counts each once."""
+    bench.discover("m", EntityInfo(), *(EntityInfo(name, category="consumer") for name in "abc"))
+    for name in "abc":
+        bench.tell("m", Q.ACTIVE_POWER, Decimal(10), name)
+    row = {"name": "row", "member": ["m.a"]}
+    room = {"name": "room", "member": ["m.a", "m.b"], "includes": ["row"]}
+    floor = {"name": "floor", "match": {"category": "producer"}, "includes": ["room"]}
+
+    def members(name: str) -> set[str]:
+        return set(bench.domain.groups.members(name) or ())
+
+    bench.commit(groups={"group": [row, room, floor]})
+    assert (members("row"), members("room"), members("floor")) == ({"m.a"}, {"m.a", "m.b"}, {"m.a", "m.b"})
+    total = bench.served().at("groups", "group").entries["floor",]  # type: ignore[union-attr]
+    assert total.at("power").leaf("active") == "20.0"
+    assert bench.at("m.a", "group") == ("row", "room", "floor")
+    bench.commit(groups={"group": [{**row, "member": ["m.c"], "includes": ["floor"]}, room, floor]})
+    assert members("row") == members("room") == members("floor") == {"m.a", "m.b", "m.c"}
+    bench.commit(groups={"group": [row, {**room, "includes": []}, floor]})
+    assert members("row") == {"m.a"}
+    bench.commit(groups={"group": [floor | {"includes": []}]})
+    assert members("floor") == set()

@@ -37,6 +37,7 @@ class GroupNodes:
         self.parent = self.domains.list.child("parent")
         self.boundary_meter = self.domains.list.child("boundary-meter")
         self.member = self.groups.list.child("member")
+        self.includes = self.groups.list.child("includes")
         self.match = self.groups.list.child("match")
         self.stagger = optional(self.groups.list, "stagger")
         self.keyword = self.match.child("keyword")
@@ -51,6 +52,7 @@ class Total:
 
     interfaces: Mapping[str, Interface] = MappingProxyType({})
     batteries: Mapping[str, Battery] = MappingProxyType({})
+    stands_for: Battery | None = None
 
     def __init__(self, nodes: _Nodes, key: str, name: str) -> None:
         self._nodes = nodes
@@ -134,6 +136,7 @@ class Groups:
         self._all = True
         self.appeared: Callable[[Total], None] = lambda _total: None
         self._belongs: dict[str, frozenset[str]] = {}  # entity -> keys of totals
+        self._including: dict[str, list[str]] = {}  # group -> those that include it
         self.configured: dict[str, Total | None] = {}  # since somebody looked, by key; None = gone
 
     def configure(self, kind: str, configs: Mapping[Key, Inner]) -> None:
@@ -161,7 +164,7 @@ class Groups:
 
     def _decisive(self, config: Inner | None) -> list[Data | None]:
         """What of a configured entry decides who belongs to it."""
-        nodes = (self.nodes.member, self.nodes.match, self.nodes.parent, self.nodes.boundary_meter)
+        nodes = (self.nodes.member, self.nodes.includes, self.nodes.match, self.nodes.parent, self.nodes.boundary_meter)
         return [config.get(node) if config is not None else None for node in nodes]
 
     def touch(self, ids: Iterable[str]) -> None:
@@ -202,9 +205,11 @@ class Groups:
         if self._all:
             self._all = False
             self._touched.update(dict.fromkeys((*self._site.entities, *self._belongs)))
+            self._including = {}
             for total in self.groups.values():
-                named = total.config.get(self.nodes.member) if total.config is not None else None
-                total.members = dict.fromkeys(named) if isinstance(named, tuple) else {}
+                total.members = dict.fromkeys(_values(total, self.nodes.member))
+                for included in _values(total, self.nodes.includes):
+                    self._including.setdefault(included, []).append(total.name)
             for total in self.domains.values():
                 total.members = {}
         if not self._touched:
@@ -262,8 +267,7 @@ class Groups:
         return [totals[key] for key in sorted(self._belongs.get(id_, ()))]
 
     def _named(self, total: Total, id_: str) -> bool:
-        named = total.config.get(self.nodes.member) if total.config is not None else None
-        return isinstance(named, tuple) and id_ in named
+        return id_ in _values(total, self.nodes.member)
 
     def _belonging(self, entity: Entity) -> Iterable[str]:
         """The keys of the totals an entity belongs to: its domain with those above, and its groups."""
@@ -274,9 +278,15 @@ class Groups:
             yield domain.key
             parent = domain.config.get(self.nodes.parent) if domain.config is not None else None
             domain = self.domains.get(parent) if isinstance(parent, str) else None
-        for total in self.groups.values():
-            if self._named(total, entity.id) or self._matches(total, entity):
+        waiting = [
+            total for total in self.groups.values() if self._named(total, entity.id) or self._matches(total, entity)
+        ]
+        while waiting:
+            total = waiting.pop()
+            if total.key not in seen:
+                seen.add(total.key)
                 yield total.key
+                waiting += (self.groups[name] for name in self._including.get(total.name, ()))
 
     def _matches(self, total: Total, entity: Entity) -> bool:
         match = total.config.get(self.nodes.match) if total.config is not None else None
@@ -340,3 +350,9 @@ class Groups:
                 seen.add(other)
                 waiting.append(other)
         return False
+
+
+def _values(total: Total, node: SchemaNode) -> tuple[str, ...]:
+    """The configured values of a leaf-list."""
+    value = total.config.get(node) if total.config is not None else None
+    return value if isinstance(value, tuple) else ()
