@@ -21,7 +21,7 @@ from eman_netconf.energy.values import Method, Now
 GRACE = 20.0  # seconds after the end of an interval until it is over, so that a reading beyond its end can be split
 PATIENCE = 3600.0  # seconds for which it is waited for somebody who is read seldom
 _SET_BACK = 1.0  # seconds; a clock that is slewed moves by less between two readings
-_CHANNELS = 2000  # so many are closed in one turn
+_CHANNELS = 1000  # so many are closed in one turn
 _NEXT_TURN = 0.005  # seconds to the next one
 _WHOLE = 99.9  # percent; what is missing to the whole is the jitter of two clocks
 _NEVER: tuple[()] = ()
@@ -153,6 +153,10 @@ class Track(ABC, Generic[_Slot]):
         """The intervals that are over, with their ends, oldest first; those that ended by ``upto`` are from now on."""
         if self._generation != self._wall.generation:
             self._set_back()
+        before = self._before
+        if before and not self._done and before[-1][0] <= upto < self._end:  # nearly always, of one interval
+            self.closed, self._before = upto, _NEVER
+            return list(before)
         if upto > self.closed:
             self._close(upto)
         if not self._done:

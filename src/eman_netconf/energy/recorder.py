@@ -7,6 +7,7 @@ of its meter; what comes to be known after its interval was over is a stretch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from eman_netconf.energy.accumulation import RANK
@@ -170,18 +171,18 @@ class Account(EnergyTrack):
         for dependent, _turned in meter.dependents:
             if dependent.ledger is not None:
                 dependent.ledger.shared(end, coverage / 100 * (end - start), rank)
-        owner, part, method = self.observed.record_key, self.part, METHODS[rank]
+        owner, part, method, mark = self.observed.record_key, self.part, METHODS[rank], slot.mark
         samples = ticks.setdefault(end, {})
-        for quantity, total, value in (
-            (Quantity.ENERGY_RECEIVED, energy.received, slot.received),
-            (Quantity.ENERGY_PROVIDED, energy.provided, slot.provided),
-        ):
-            if total is not None:
-                samples[Channel(owner, part, quantity)] = Sample(start, end, value, method, coverage, slot.mark)
+        if energy.received is not None:
+            sample = Sample(start, end, slot.received, method, coverage, mark)
+            samples[Channel(owner, part, Quantity.ENERGY_RECEIVED)] = sample
+        if energy.provided is not None:
+            sample = Sample(start, end, slot.provided, method, coverage, mark)
+            samples[Channel(owner, part, Quantity.ENERGY_PROVIDED)] = sample
         if slot.seconds > 0 and (self.power is None or self.power.until <= start):
             milliwatts = round((slot.received - slot.provided) * 3600 / slot.seconds)
-            mean = Sample(start, end, milliwatts, method, coverage, slot.mark)
-            samples[Channel(owner, part, Quantity.ACTIVE_POWER)] = mean
+            sample = Sample(start, end, milliwatts, method, coverage, mark)
+            samples[Channel(owner, part, Quantity.ACTIVE_POWER)] = sample
 
     def _begin(self, end: float) -> float:
         """When an interval begins: the first one when the meter began."""
@@ -254,6 +255,12 @@ class Account(EnergyTrack):
             self.resume([(end, slot)])
         for start, end, received, provided, mark in late:
             self._late(start, end, received, provided, _MARKS[mark])
+
+
+@lru_cache(1000)
+def _selector(quantity: Quantity, interface: str) -> Selector:
+    """The same one for all that have an interface of that name: there are many."""
+    return Selector(quantity, interface=interface)
 
 
 class _Home(NamedTuple):
@@ -383,9 +390,9 @@ class Recorder:
                 for name in observed.batteries:
                     yield Selector(quantity, battery=name), f"battery:{name}"
             else:
-                yield Selector(quantity), ""
+                yield _selector(quantity, ""), ""
                 for name in observed.interfaces:
-                    yield Selector(quantity, interface=name), f"interface:{name}"
+                    yield _selector(quantity, name), f"interface:{name}"
 
     def leave(self, record_key: str, now: Now, out: list[Effect]) -> None:
         home = self._homes.pop(record_key, None)

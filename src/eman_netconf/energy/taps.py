@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from eman_netconf.energy.canonical import Number
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from eman_netconf.energy.measurements import Meter
 
 SETTLING = 1.0  # seconds after which a sum is added up anew, however often its parts changed meanwhile
+_AT_ONCE = 500  # things that are settled in one turn
+_NEXT_TURN = 0.005  # seconds to the next one
 
 
 class Selector(NamedTuple):
@@ -154,11 +157,12 @@ class Settling:
             self._timers.at(now.mono + SETTLING, self._settle)
 
     def _settle(self, now: Now, out: list[Effect]) -> None:
-        self._waiting = False
-        meters = list(self._unsettled)
-        self._unsettled.clear()
-        for meter in meters:
+        for meter in list(islice(self._unsettled, _AT_ONCE)):
+            del self._unsettled[meter]
             _settle(meter, now, out)
+        self._waiting = bool(self._unsettled)
+        if self._waiting:
+            self._timers.at(now.mono + _NEXT_TURN, self._settle)
 
 
 def _settle(meter: Meter, now: Now, out: list[Effect]) -> None:
