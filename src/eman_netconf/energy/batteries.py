@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, stamp
-from eman_netconf.energy.taps import Taps
+from eman_netconf.energy.accumulation import Energy
+from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, in_thousandths, stamp
+from eman_netconf.energy.effects import Effect
+from eman_netconf.energy.taps import Taps, millionths
 from eman_netconf.energy.values import BatteryInfo, Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
+
+if TYPE_CHECKING:
+    from eman_netconf.energy.measurements import Meter
 
 TECHNOLOGY = "eman-battery:battery-technology"
 _CHARGING_STATES = frozenset({"charging", "maintaining", "not-charging", "discharging"})
@@ -50,22 +55,36 @@ _GAUGES: Mapping[Quantity, _Gauge] = {
 QUANTITIES = frozenset({*_GAUGES, Quantity.CHARGING_STATE, Quantity.ALARM})
 
 
+#: What is worked out from a quantity where the device does not tell it.
+_DERIVED: Mapping[Quantity, tuple[Quantity, ...]] = {
+    Quantity.CHARGE: (Quantity.CHARGE_PERCENT, Quantity.RUNTIME_REMAINING),
+    Quantity.CHARGE_PERCENT: (Quantity.RUNTIME_REMAINING,),
+    Quantity.ACTUAL_CAPACITY: (Quantity.CHARGE_PERCENT, Quantity.RUNTIME_REMAINING),
+    Quantity.BATTERY_VOLTAGE: (Quantity.RUNTIME_REMAINING,),
+    Quantity.BATTERY_CURRENT: (Quantity.RUNTIME_REMAINING,),
+}
+
+
 class _Threshold(NamedTuple):
-    """Beyond ``leaf`` the alarm goes on; it goes off again when the value is ``back`` on the good side of it."""
+    """Beyond ``leaf`` the alarm goes on; it goes off again when the value is on the good side of it by ``back`` and
+    the ``share`` of it."""
 
     leaf: str
     quantity: Quantity
     alarm: Alarm
     sign: int  # -1: warn below, 1: warn above
     back: float = 0.0
+    share: float = 0.0
 
 
+#: What a reading of these changes is remembered over a restart.
+_REMEMBERED = frozenset({Quantity.CYCLE_COUNT, Quantity.BATTERY_CURRENT, Quantity.CHARGING_STATE, Quantity.ALARM})
 #: A value that hovers at its threshold must not raise and clear the alarm with every reading.
 _THRESHOLDS = (
-    _Threshold("low-charge", Quantity.CHARGE, Alarm.LOW, -1, 1),
+    _Threshold("low-charge", Quantity.CHARGE, Alarm.LOW, -1, 1, 0.01),
     _Threshold("low-charge-percent", Quantity.CHARGE_PERCENT, Alarm.LOW, -1, 1),
     _Threshold("low-voltage", Quantity.BATTERY_VOLTAGE, Alarm.LOW, -1, 0.1),
-    _Threshold("low-capacity", Quantity.ACTUAL_CAPACITY, Alarm.AGING, -1),
+    _Threshold("low-capacity", Quantity.ACTUAL_CAPACITY, Alarm.AGING, -1, 1, 0.02),
     _Threshold("high-cycle-count", Quantity.CYCLE_COUNT, Alarm.AGING, 1),
     _Threshold("high-temperature", Quantity.TEMPERATURE, Alarm.TEMPERATURE, 1, 1),
     _Threshold("low-temperature", Quantity.TEMPERATURE, Alarm.TEMPERATURE, -1, 1),
@@ -86,6 +105,7 @@ class BatteryNodes:
         self.identities = identities
         self.battery = battery = entity.child("battery")
         self.name = battery.child("name")
+        self.entity = battery.child("entity")
         self.identifier = battery.child("identifier")
         self.firmware_version = battery.child("firmware-version")
         self.type = battery.child("type")
@@ -96,6 +116,13 @@ class BatteryNodes:
         self.gauges = {quantity: battery.child(gauge.leaf) for quantity, gauge in _GAUGES.items()}
         self.charging_state = battery.child("charging-state")
         self.last_full_cycle = battery.child("last-full-cycle")
+        self.runtime_method = battery.child("runtime-method")
+        self.statistics = battery.child("statistics")
+        self.charge_received = self.statistics.child("charge-received")
+        self.charge_provided = self.statistics.child("charge-provided")
+        self.discharges = self.statistics.child("discharges")
+        self.start_time = self.statistics.child("start-time")
+        self.discontinuity_time = self.statistics.child("discontinuity-time")
         self.time = battery.child("time")
         self.method = battery.child("method")
         self.alarm = battery.child("alarm")
@@ -103,22 +130,44 @@ class BatteryNodes:
         self.thresholds = {threshold.leaf: self.alarm.child(threshold.leaf) for threshold in _THRESHOLDS}
 
 
+class Seat:
+    """A battery as the quantities of the entity it is are watched."""
+
+    __slots__ = ("battery", "taps")
+
+    def __init__(self, battery: Battery) -> None:
+        self.battery = battery
+        self.taps: Taps | None = None
+
+    def unread(self, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
+        return self.battery.unread(phase, quantity)
+
+
 class Battery:
     """One battery: its readings, and which warnings are in force."""
 
     __slots__ = (
+        "_beyond",
+        "_cycles",
         "_device_alarms",
         "_heat_told",
         "_limits",
         "_nodes",
         "_samples",
+        "_state_told",
         "active",
+        "charge",
         "charging_state",
         "config",
+        "discharges",
+        "hidden",
         "info",
+        "keep",
         "last_full_cycle",
+        "meter",
         "name",
         "node",
+        "seat",
         "taps",
     )
 
@@ -128,14 +177,34 @@ class Battery:
         self.info: BatteryInfo | None = None
         self.config: Inner | None = None
         self.node: Inner | None = None
+        self.taps: Taps | None = None  # who watches its values
+        self.seat = Seat(self)
+        self.meter: Meter | None = None  # of the entity it is
+        self.hidden = False  # unreachable for long: its values are not known
+        self.keep: Callable[[], None] | None = None  # what is remembered of it is not what it was
+        self._limits: tuple[tuple[_Threshold, Decimal], ...] = ()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._samples: dict[Quantity, tuple[float, Reading]] = {}
+        self._beyond: frozenset[str] = frozenset()  # leaves of thresholds
+        self._device_alarms: frozenset[Alarm] = frozenset()
+        self.active: frozenset[Alarm] = frozenset()
+        self._heat_told = False
+        self._state_told: str | None = None  # as it was when it was told last
+        self._cycles: Number | None = None
         self.charging_state: str | None = None
         self.last_full_cycle: float | None = None
-        self.taps: Taps | None = None  # who watches its values
-        self.active: frozenset[Alarm] = frozenset()
-        self._samples: dict[Quantity, tuple[float, Reading]] = {}
-        self._device_alarms: frozenset[Alarm] = frozenset()
-        self._heat_told = False
-        self._limits: tuple[tuple[_Threshold, Decimal], ...] = ()
+        self.charge = Energy()  # milliampere-hours in and out, from the current
+        self.discharges = 0
+
+    @property
+    def entity(self) -> str | None:
+        """The entity it is, as configured or else told."""
+        configured = self.config.get(self._nodes.entity) if self.config is not None else None
+        if isinstance(configured, str):
+            return configured
+        return self.info.entity if self.info is not None else None
 
     def configure(self, config: Inner | None) -> list[Event]:
         """Take the configured entry and judge the last readings by its thresholds."""
@@ -152,13 +221,28 @@ class Battery:
 
     def renew(self) -> None:
         """Another battery was put in: what was known of the old one does not hold for it."""
-        self._samples.clear()
-        self._device_alarms = self.active = frozenset()
-        self._heat_told = False
-        self.charging_state = self.last_full_cycle = self.node = None
+        self._forget()
+        self._upset()
 
-    def take(self, quantity: Quantity, reading: Reading, mono: float) -> list[Event] | None:
-        """Take a reading that held at ``mono``; what follows from it, or None when it is late or makes no sense."""
+    def hide(self, *, hidden: bool) -> None:
+        """It is out of reach for long, or was found again."""
+        self.hidden = hidden
+        self._upset()
+
+    def _upset(self) -> None:
+        """What was known is not known any more."""
+        self.node = None
+        for seat in (self, self.seat):
+            if seat.taps is not None:
+                seat.taps.unsettled[seat] = None
+        if self.keep is not None:
+            self.keep()
+
+    def take(self, quantity: Quantity, reading: Reading, mono: float, longest: float = 60.0) -> list[Event] | None:
+        """Take a reading that held at ``mono``; what follows from it, or None when it is late or makes no sense.
+
+        Samples of the current are joined over gaps of at most ``longest`` seconds.
+        """
         last = self._samples.get(quantity)
         if last is not None and (mono <= last[0] or reading.at == last[1].at):
             return None
@@ -167,10 +251,11 @@ class Battery:
         if quantity is Quantity.CHARGING_STATE:
             if not isinstance(value, str) or value not in _CHARGING_STATES:
                 return None
-            before, self.charging_state = self.charging_state, value
+            self.charging_state = value
+            before, self._state_told = self._state_told, value
             if before is not None and before != value:
-                leaves = {"from": before, "to": value}
-                events.append(Event("battery-charging-state-changed", leaves))
+                self.discharges += value == "discharging"
+                events.append(Event("battery-charging-state-changed", {"from": before, "to": value}))
         elif quantity is Quantity.ALARM:
             if not isinstance(value, frozenset):
                 return None
@@ -182,22 +267,90 @@ class Battery:
                     return None
             except (TypeError, ArithmeticError):
                 return None
-            if quantity is Quantity.CYCLE_COUNT and last is not None and value > last[1].value:  # type: ignore[operator]
-                self.last_full_cycle = reading.at
+            self._count(quantity, reading, mono, longest)
         self._samples[quantity] = (mono, reading)
         self.node = None
-        return events + self._judge()
+        events += self._judge()
+        if (events or quantity in _REMEMBERED) and self.keep is not None:
+            self.keep()
+        return events
+
+    def _count(self, quantity: Quantity, reading: Reading, mono: float, longest: float) -> None:
+        """What adds up over the life of a battery."""
+        value: Number = reading.value  # type: ignore[assignment]  # checked: a number
+        if quantity is Quantity.CYCLE_COUNT:
+            if self._cycles is not None and value > self._cycles:
+                self.last_full_cycle = reading.at
+            elif self._cycles is not None and value < self._cycles:
+                self.charge.broken = reading.at  # another battery, or one whose memory was cleared
+            self._cycles = value
+        elif quantity is Quantity.BATTERY_CURRENT:
+            amperes = in_thousandths(value)
+            self.charge.integrate(amperes, reading.at, mono, mean_over=reading.interval, longest=longest)
+
+    def tell(self, reading: Reading, mono: float, out: list[Effect]) -> None:
+        """Tell who watches it a reading that was taken, and what is worked out from it."""
+        value = reading.value
+        for taps in (self.taps, self.seat.taps):
+            if taps is None or not isinstance(value, Decimal | int | float):
+                continue
+            taps.observe(0, reading.quantity, value, reading.method, reading.at, mono, out)
+            for quantity in _DERIVED.get(reading.quantity, ()):
+                if quantity not in self._samples:
+                    taps.observe(0, quantity, self._value(quantity), Method.INTEGRATED, reading.at, mono, out)
+
+    def unread(self, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
+        """Value, method and time of a quantity that is watched from now on, or not known any more."""
+        value = None if self.hidden or phase else self._value(quantity)
+        if value is None:
+            return None, Method.DIRECT_METER, None
+        sample = self._samples.get(quantity)
+        if sample is None:
+            return millionths(value), Method.INTEGRATED, None
+        return millionths(value), sample[1].method, sample[1].at
 
     def _value(self, quantity: Quantity) -> Number | None:
+        """As read, or else worked out; None = not known."""
         sample = self._samples.get(quantity)
-        return sample[1].value if sample is not None else None  # type: ignore[return-value]  # checked: a number
+        if sample is not None:
+            return sample[1].value  # type: ignore[return-value]  # checked: a number
+        if quantity is Quantity.CHARGE_PERCENT:
+            return self.charge_percent
+        return self._runtime() if quantity is Quantity.RUNTIME_REMAINING else None
+
+    def _runtime(self) -> float | None:
+        """Seconds for which what is left carries the present load; None = that cannot be known, or there is none.
+
+        The load is the current, or else the power of the entity that the battery is, at the present voltage.
+        """
+        charge, amperes = self._left(), self._value(Quantity.BATTERY_CURRENT)
+        if amperes is None and self.meter is not None:
+            watts, volts = self.meter.watts(), self._value(Quantity.BATTERY_VOLTAGE)
+            if watts is not None and volts is not None and volts > 0:
+                amperes = watts.milliwatts / 1000 / float(volts)
+        if charge is None or amperes is None or amperes >= 0:
+            return None
+        seconds = charge * 3.6 / -float(amperes)
+        return seconds if seconds <= _GAUGES[Quantity.RUNTIME_REMAINING].high else None
+
+    def _left(self) -> float | None:
+        """The charge in milliampere-hours, as read, or else by its share of the capacity now or when it was new."""
+        charge = self._value(Quantity.CHARGE)
+        if charge is not None:
+            return float(charge)
+        percent, capacity = self._samples.get(Quantity.CHARGE_PERCENT), self._value(Quantity.ACTUAL_CAPACITY)
+        if capacity is None and self.info is not None:
+            capacity = self.info.nominal_capacity
+        if percent is None or capacity is None:
+            return None
+        return float(percent[1].value) * float(capacity) / 100  # type: ignore[arg-type]  # checked: a number
 
     @property
     def charge_percent(self) -> Number | None:
         """As read, else from charge and actual capacity; None = not known."""
-        read = self._value(Quantity.CHARGE_PERCENT)
+        read = self._samples.get(Quantity.CHARGE_PERCENT)
         if read is not None:
-            return read
+            return read[1].value  # type: ignore[return-value]  # checked: a number
         charge, capacity = self._value(Quantity.CHARGE), self._value(Quantity.ACTUAL_CAPACITY)
         return float(charge) / float(capacity) * 100 if charge is not None and capacity else None
 
@@ -208,19 +361,23 @@ class Battery:
 
     def _judge(self) -> list[Event]:
         """Which alarms are in force now, and what to tell about those that changed."""
-        active = set(self._device_alarms)
-        for threshold, limit in self._limits:
-            percent = threshold.quantity is Quantity.CHARGE_PERCENT
-            value = self.charge_percent if percent else self._value(threshold.quantity)
-            if value is None:
-                continue
-            beyond = (float(value) - float(limit)) * threshold.sign
-            if beyond > 0 or (threshold.alarm in self.active and beyond > -threshold.back):
-                active.add(threshold.alarm)
-        before, self.active = self.active, frozenset(active)
+        beyond = frozenset(threshold.leaf for threshold, limit in self._limits if self._is_beyond(threshold, limit))
+        before = self.active
+        self._beyond = beyond
+        self.active = self._device_alarms | {each.alarm for each, _ in self._limits if each.leaf in beyond}
         if before != self.active:
             self.node = None
         return self._tell(before)
+
+    def _is_beyond(self, threshold: _Threshold, limit: Decimal) -> bool:
+        """Whether the value is beyond a limit; one that is not known is where it was."""
+        was = threshold.leaf in self._beyond
+        value = self._value(threshold.quantity)
+        if value is None:
+            return was
+        beyond = (float(value) - float(limit)) * threshold.sign
+        back = threshold.back + threshold.share * abs(float(limit))
+        return beyond > 0 or (was and beyond > -back)
 
     def _tell(self, before: frozenset[Alarm]) -> list[Event]:
         events: list[Event] = []
@@ -246,8 +403,8 @@ class Battery:
         values = ((_GAUGES[quantity], self._value(quantity)) for quantity in quantities)
         return {gauge.leaf: gauge.printer(value) for gauge, value in values if value is not None}
 
-    def render(self, *, hidden: bool) -> Inner:
-        """The entry, remembered until something in it changes; ``hidden``: unreachable for long, no readings shown."""
+    def render(self) -> Inner:
+        """The entry, remembered until something in it changes; no readings are shown of what is hidden."""
         if self.node is not None:
             return self.node
         nodes = self._nodes
@@ -256,20 +413,35 @@ class Battery:
             self._lay_info(children, self.info)
         if self.config is not None:
             children.update(self.config.children)
-        if self._samples:
+        if self._samples or self.active:
             alarm = children.get(nodes.alarm)
             below: dict[SchemaNode, Data] = dict(alarm.children) if isinstance(alarm, Inner) else {}
             below[nodes.active] = " ".join(alarm for alarm in Alarm if alarm in self.active)
             children[nodes.alarm] = Inner(nodes.alarm, below)
-            if not hidden:
-                self._lay_readings(children)
+        if self._samples and not self.hidden:
+            self._lay_readings(children)
+        if self.charge.start is not None:
+            children[nodes.statistics] = self._render_statistics(self.charge.start)
         self.node = Inner(nodes.battery, children)
         return self.node
+
+    def _render_statistics(self, start: float) -> Inner:
+        nodes, charge = self._nodes, self.charge
+        children: dict[SchemaNode, Data] = {
+            nodes.charge_received: str(charge.received or 0),
+            nodes.charge_provided: str(charge.provided or 0),
+            nodes.discharges: str(self.discharges),
+            nodes.start_time: stamp(start),
+        }
+        if charge.broken is not None:
+            children[nodes.discontinuity_time] = stamp(charge.broken)
+        return Inner(nodes.statistics, children)
 
     def _lay_info(self, children: dict[SchemaNode, Data], info: BatteryInfo) -> None:
         nodes = self._nodes
         technology = nodes.identities.find(info.technology, TECHNOLOGY) if info.technology is not None else None
         told = (
+            (nodes.entity, info.entity),
             (nodes.identifier, clipped(info.identifier) if info.identifier else None),
             (nodes.firmware_version, clipped(info.firmware_version) if info.firmware_version else None),
             (nodes.type, info.type if info.type in ("primary", "rechargeable", "capacitor") else None),
@@ -286,9 +458,13 @@ class Battery:
             gauge = _GAUGES.get(quantity)
             if gauge is not None:
                 children[nodes.gauges[quantity]] = gauge.printer(reading.value)  # type: ignore[arg-type]  # a number
-        percent = self.charge_percent
-        if percent is not None:
-            children[nodes.gauges[Quantity.CHARGE_PERCENT]] = _GAUGES[Quantity.CHARGE_PERCENT].printer(percent)
+        for quantity in (Quantity.CHARGE_PERCENT, Quantity.RUNTIME_REMAINING):
+            value = self._value(quantity)
+            if value is not None:
+                children[nodes.gauges[quantity]] = _GAUGES[quantity].printer(value)
+        if nodes.gauges[Quantity.RUNTIME_REMAINING] in children:
+            read = self._samples.get(Quantity.RUNTIME_REMAINING)
+            children[nodes.runtime_method] = f"eman-types:{Method(read[1].method) if read else 'estimated'}"
         if self.charging_state is not None:
             children[nodes.charging_state] = self.charging_state
         if self.last_full_cycle is not None:
@@ -296,6 +472,41 @@ class Battery:
         _mono, newest = max(self._samples.values(), key=lambda sample: sample[0])
         children[nodes.time] = stamp(newest.at)
         children[nodes.method] = f"eman-types:{Method(newest.method)}"
+
+    # --- what outlives the process
+
+    def dump(self) -> dict[str, Any]:
+        """JSON-able."""
+        cycles = self._cycles
+        return {
+            "identifier": self.info.identifier if self.info is not None else None,
+            "beyond": sorted(self._beyond),
+            "alarms": sorted(self._device_alarms),
+            "state": self._state_told,
+            "cycles": None if cycles is None else str(cycles),
+            "last-full-cycle": self.last_full_cycle,
+            "discharges": self.discharges,
+            "charge": self.charge.dump(),
+        }
+
+    def load(self, saved: Mapping[str, Any], wall: float) -> None:
+        """Go on from a record: what was told is not told again. Nothing was read yet.
+
+        Raises LookupError, TypeError, ValueError or ArithmeticError for what is no record; that of another battery is
+        left alone.
+        """
+        if self.info is not None and saved["identifier"] not in (None, self.info.identifier):
+            return
+        self._beyond = frozenset(str(leaf) for leaf in saved["beyond"])
+        self._device_alarms = frozenset(Alarm(alarm) for alarm in saved["alarms"])
+        self._state_told = saved["state"]
+        self._cycles = None if saved["cycles"] is None else Decimal(saved["cycles"])
+        self.last_full_cycle = saved["last-full-cycle"]
+        self.discharges = int(saved["discharges"])
+        self.charge.load(saved["charge"], wall, clean=True)
+        self.active = self._device_alarms | {each.alarm for each, _ in self._limits if each.leaf in self._beyond}
+        self._heat_told = Alarm.TEMPERATURE in self.active
+        self.node = None
 
 
 def _level(active: frozenset[Alarm]) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from eman_netconf.energy.battery_keeping import Batteries
 from eman_netconf.energy.changes import Touched, entries, touched
 from eman_netconf.energy.checks import Checks
 from eman_netconf.energy.collector import Collector
@@ -59,13 +60,14 @@ class Domain:
         self.control = Control(self.site, self.timers, host_entity)
         self.intake = Intake(self.site, self.control)
         self.groups = Groups(schema, self.site)
+        self.batteries = Batteries(self.site)
         self.thresholds = Thresholds(schema, self.site.nodes, self.timers, self.site.notices)
         self.conditions = Conditions(self.site, self.control.guard.vital, self.thresholds)
         self.topology = Topology(self.site, self.site.graph, self.site.nodes.shifted)
         self._topology_nodes = TopologyNodes(schema)
         self._hardware = Hardware(schema, self.site)
         self.settling = Settling(self.timers)
-        self.followers: list[Follower] = [self.thresholds]
+        self.followers: list[Follower] = [self.batteries, self.thresholds]
         self._wall = Wall()
         self.recorder = Recorder(schema, self.timers, self._wall, self.settling.lay)
         self.series = Collector(schema, self.site.nodes, self.timers, self._wall, self.site.notices)

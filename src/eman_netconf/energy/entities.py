@@ -165,6 +165,7 @@ class Entity:
         "nodes",
         "reach",
         "reach_since",
+        "stands_for",
         "state_holder",
         "states",
         "tapped",
@@ -183,6 +184,7 @@ class Entity:
         self.interfaces: dict[str, Interface] = {}
         self.states = PowerStates(nodes.states, sets)
         self.batteries: dict[str, Battery] = {}
+        self.stands_for: Battery | None = None  # the battery of another entity that this one is
         self.groups: tuple[str, ...] = ()
         self.extras: dict[str, Extra] = {}
         self.tapped: dict[str, tuple[tuple[Selector, Tap], ...]] = {}
@@ -296,7 +298,7 @@ class Entity:
                 meter.hidden = hidden
                 meter.reset()
             for battery in self.batteries.values():
-                battery.node = None
+                battery.hide(hidden=hidden)
             self.batteries_changed()
         self.stir()
         return True
@@ -382,10 +384,7 @@ class Entity:
         if self.batteries:
             batteries = self._batteries_node
             if batteries is None:
-                hidden = self.reach is Reachability.UNREACHABLE
-                rendered: dict[Key, Inner] = {
-                    (battery.name,): battery.render(hidden=hidden) for battery in self.batteries.values()
-                }
+                rendered: dict[Key, Inner] = {(battery.name,): battery.render() for battery in self.batteries.values()}
                 batteries = self._batteries_node = ListNode(nodes.batteries.battery, rendered)
             children[nodes.batteries.battery] = batteries
         for extra in self.extras.values():

@@ -158,14 +158,13 @@ class Intake:
     ) -> str:
         if reading.quantity not in BATTERY_QUANTITIES:
             return ""
-        events = battery.take(reading.quantity, reading, mono)
+        events = battery.take(reading.quantity, reading, mono, entity.meter.longest_gap)
         if events is None:
             return ""
         for event in events:
             leaves = {"battery": battery.name, **event.leaves}
             out.append(self._site.notices.about(event.notification, entity, reading.at, leaves))
-        if battery.taps is not None and isinstance(reading.value, Decimal | int | float):
-            battery.taps.observe(0, reading.quantity, reading.value, reading.method, reading.at, mono, out)
+        battery.tell(reading, mono, out)
         entity.batteries_changed()
         return "battery"
 

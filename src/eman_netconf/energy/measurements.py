@@ -334,6 +334,20 @@ class Meter:
         """Whether power or energy is read here, not taken over."""
         return self.metered or bool(self._power)
 
+    def unread(self, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
+        """Value, method and time of what is not told by readings, or not known now; None where readings tell it."""
+        energy = self.energy
+        if quantity in COUNTERS:
+            total = energy.received if quantity is Quantity.ENERGY_RECEIVED else energy.provided
+            value = None if total is None or energy.hidden else total * 1000
+            return value, energy.method or Method.INTEGRATED, energy.end
+        if quantity is Quantity.ACTIVE_POWER and not phase and not (self.reads_power and not self.hidden):
+            watts = self.watts()
+            if watts is None:
+                return None, Method.DIRECT_METER, None
+            return watts.milliwatts * 1000, watts.quality.method, watts.quality.at
+        return (None, Method.DIRECT_METER, None) if self.hidden else None
+
     @property
     def reads_power(self) -> bool:
         """Whether real power itself is read here."""

@@ -110,7 +110,7 @@ _PHASES = {"l1": 1, "l2": 2, "l3": 3}
 
 
 class SelectorNodes:
-    """The leaves of the grouping quantity-selector below ``parent``."""
+    """The leaves of the grouping quantity-selector below ``parent``; of a total only the quantity is selected."""
 
     def __init__(self, parent: SchemaNode) -> None:
         self.quantity = parent.child("quantity")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from eman_netconf.energy.canonical import Number
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.timers import Timers
-from eman_netconf.energy.values import Method, Now, Quantity
+from eman_netconf.energy.values import Now, Quantity
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
 
 if TYPE_CHECKING:
-    from eman_netconf.energy.batteries import Battery
+    from eman_netconf.energy.batteries import Battery, Seat
     from eman_netconf.energy.interfaces import Interface
     from eman_netconf.energy.measurements import Meter
 
@@ -49,6 +49,15 @@ class Extra(Protocol):
         """Put it into ``children``, which hold what is configured."""
 
 
+class Tapped(Protocol):
+    """Something with quantities: a meter, a battery."""
+
+    taps: Taps | None
+
+    def unread(self, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
+        """Value, method and time of what is not told by readings, or not known now; None where readings tell it."""
+
+
 class Observed(Protocol):
     """An entity, domain or group, as far as its quantities are watched.
 
@@ -71,6 +80,10 @@ class Observed(Protocol):
 
     @property
     def batteries(self) -> Mapping[str, Battery]: ...
+
+    @property
+    def stands_for(self) -> Battery | None:
+        """The battery of another entity that this one is."""
 
     def stir(self) -> None:
         """What an extra lays is not what it was."""
@@ -100,16 +113,23 @@ class Taps:
 
     __slots__ = ("at", "unsettled")
 
-    def __init__(self, unsettled: dict[Meter, None]) -> None:
+    def __init__(self, unsettled: dict[Tapped, None]) -> None:
         self.at: dict[tuple[int, Quantity], list[Tap]] = {}
         self.unsettled = unsettled
 
     def observe(
-        self, phase: int, quantity: Quantity, value: Number, method: str, wall: float, mono: float, out: list[Effect]
+        self,
+        phase: int,
+        quantity: Quantity,
+        value: Number | None,
+        method: str,
+        wall: float,
+        mono: float,
+        out: list[Effect],
     ) -> None:
-        """A value was read."""
+        """A value was read, or with None is not known any more."""
         for tap in self.at.get((phase, quantity), ()):
-            tap.observe(millionths(value), method, wall, mono, out)
+            tap.observe(None if value is None else millionths(value), method, wall, mono, out)
 
 
 def millionths(value: Number) -> int:
@@ -122,13 +142,16 @@ class Settling:
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        self._unsettled: dict[Meter, None] = {}
+        self._unsettled: dict[Tapped, None] = {}
         self._waiting = False
 
     def lay(self, observed: Observed) -> None:
         """Put the taps of ``observed`` on its meters and batteries, in place of those that were there."""
-        interfaces, batteries = observed.interfaces, observed.batteries
-        things: list[Meter | Battery] = [observed.meter, *batteries.values()]
+        interfaces = observed.interfaces
+        batteries: dict[str, Battery | Seat] = dict(observed.batteries)
+        if observed.stands_for is not None:
+            batteries.setdefault(observed.stands_for.name, observed.stands_for.seat)
+        things: list[Tapped] = [observed.meter, *batteries.values()]
         things += [interface.meter for interface in interfaces.values()]
         for thing in things:
             thing.taps = None
@@ -146,9 +169,7 @@ class Settling:
                 if thing.taps is None:
                     thing.taps = Taps(self._unsettled)
                 thing.taps.at.setdefault((selector.phase, selector.quantity), []).append(tap)
-        for meter in (observed.meter, *(interface.meter for interface in interfaces.values())):
-            if meter.taps is not None:
-                self._unsettled[meter] = None
+        self._unsettled.update((thing, None) for thing in things if thing.taps is not None)
 
     def later(self, now: Now) -> None:
         """See to it that what is unsettled is settled."""
@@ -157,36 +178,30 @@ class Settling:
             self._timers.at(now.mono + SETTLING, self._settle)
 
     def _settle(self, now: Now, out: list[Effect]) -> None:
-        for meter in list(islice(self._unsettled, _AT_ONCE)):
-            del self._unsettled[meter]
-            _settle(meter, now, out)
+        for thing in list(islice(self._unsettled, _AT_ONCE)):
+            del self._unsettled[thing]
+            _settle(thing, now, out)
         self._waiting = bool(self._unsettled)
         if self._waiting:
             self._timers.at(now.mono + _NEXT_TURN, self._settle)
 
 
-def _settle(meter: Meter, now: Now, out: list[Effect]) -> None:
-    """Tell the taps of a meter what no reading tells them: sums, energies, and that nothing is known any more."""
-    taps = meter.taps
+def has(observed: Observed, selector: Selector) -> bool:
+    """Whether the part that is selected is there."""
+    if selector.interface:
+        return selector.interface in observed.interfaces
+    own = observed.stands_for
+    name = selector.battery
+    return not name or name in observed.batteries or (own is not None and own.name == name)
+
+
+def _settle(thing: Tapped, now: Now, out: list[Effect]) -> None:
+    """Tell the taps of a thing what no reading tells them: sums, energies, and that nothing is known any more."""
+    taps = thing.taps
     for (phase, quantity), each in taps.at.items() if taps is not None else ():
-        told = _unread(meter, phase, quantity)
+        told = thing.unread(phase, quantity)
         if told is None:
             continue
         value, method, wall = told
         for tap in each:
             tap.observe(value, method, wall if wall is not None else now.wall, now.mono, out)
-
-
-def _unread(meter: Meter, phase: int, quantity: Quantity) -> tuple[int | None, str, float | None] | None:
-    """Value, method and time of what is not told by readings; None where readings tell it."""
-    energy = meter.energy
-    if quantity in (Quantity.ENERGY_RECEIVED, Quantity.ENERGY_PROVIDED):
-        total = energy.received if quantity is Quantity.ENERGY_RECEIVED else energy.provided
-        value = None if total is None or energy.hidden else total * 1000
-        return value, energy.method or Method.INTEGRATED, energy.end
-    if quantity is Quantity.ACTIVE_POWER and not phase and not (meter.reads_power and not meter.hidden):
-        watts = meter.watts()
-        if watts is None:
-            return None, Method.DIRECT_METER, None
-        return watts.milliwatts * 1000, watts.quality.method, watts.quality.at
-    return (None, Method.DIRECT_METER, None) if meter.hidden else None

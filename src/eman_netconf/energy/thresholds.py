@@ -16,7 +16,7 @@ from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.quantities import UNITS, SelectorNodes, selector
-from eman_netconf.energy.taps import Observed, Selector
+from eman_netconf.energy.taps import Observed, Selector, has
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -373,7 +373,7 @@ class Thresholds:
         enabled = [each for each in home.by_name.values() if each.rule.enabled]
         observed.tapped[WORD] = tuple((each.rule.watched, each) for each in enabled if each.rule.watched is not None)
         for watched, threshold in observed.tapped[WORD]:
-            if not _has(observed, watched):
+            if not has(observed, watched):
                 threshold.observe(None, "", now.wall, now.mono, out)
 
     def _configure(self, home: _Home, configured: ListNode, now: Now, out: list[Effect]) -> None:
@@ -423,13 +423,6 @@ class Thresholds:
         del self.unsaved[key, name]
         threshold = self.of(key).get(name)
         return threshold.dump() if threshold is not None else None
-
-
-def _has(observed: Observed, watched: Selector) -> bool:
-    """Whether the part that is watched is there."""
-    if watched.interface:
-        return watched.interface in observed.interfaces
-    return not watched.battery or watched.battery in observed.batteries
 
 
 def _name(key: str, name: str) -> str:

@@ -207,6 +207,7 @@ class BatteryInfo:
     nominal_capacity: int | None = None  # milliampere-hours
     nominal_voltage: Decimal | None = None  # volts
     cell_count: int | None = None
+    entity: str | None = None  # entity id of the component it is, where the device shows it as one
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Energy:
         #: told of entities, backends, and keys of totals with which something may be wrong or well again
         self.troubled: list[Callable[[set[str], set[str], set[str]], None]] = []
         #: by the word their records begin with, which no id does
-        self.keepers: dict[str, Keeper] = {"thresholds": domain.thresholds}
+        self.keepers: dict[str, Keeper] = {"thresholds": domain.thresholds, "batteries": domain.batteries}
         self._history = history
         self._vault = vault
         self._timer_moved = asyncio.Event()
