@@ -10,10 +10,11 @@ from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import optional
 from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.interfaces import Interface
-from eman_netconf.energy.measurements import Meter, Part
+from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.quantities import ReadingNodes
 from eman_netconf.energy.relationships import AGGREGATED_BY, AGGREGATING, METERED_BY, METERING, Graph
 from eman_netconf.energy.site import Site
+from eman_netconf.energy.sums import Part
 from eman_netconf.energy.taps import Extra, Selector, Tap
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key

@@ -15,12 +15,12 @@ from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import REACHED, Entity, Reachability, worst
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link
-from eman_netconf.energy.measurements import Quality, Watts
 from eman_netconf.energy.quantities import COUNTERS, GAUGES
 from eman_netconf.energy.relationships import End, Role
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.state_sets import IEEE1621
+from eman_netconf.energy.sums import Quality, Watts
 from eman_netconf.energy.values import Direction, Method, Now, Point, Quantity, Reading, RequestState, Supply
 
 _METERED = frozenset({*GAUGES, *COUNTERS})

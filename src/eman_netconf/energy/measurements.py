@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from math import atan2, degrees, hypot, sqrt
-from typing import NamedTuple, Protocol, TypeVar
+from math import atan2, degrees, hypot
+from typing import Protocol, TypeVar
 
 from eman_netconf.energy.accumulation import RANK, Energy, Flow
 from eman_netconf.energy.anomalies import Kind
@@ -14,6 +14,19 @@ from eman_netconf.energy.counters import CEILING
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST, POWER, ElectricalNodes, QualityNodes, ReadingNodes
 from eman_netconf.energy.samples import Mark
+from eman_netconf.energy.sums import (
+    LONG,
+    LongSum,
+    Part,
+    Quality,
+    Watts,
+    accuracies,
+    combine,
+    common,
+    missing,
+    seen_through,
+    weakest,
+)
 from eman_netconf.energy.taps import Taps
 from eman_netconf.energy.values import Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
@@ -59,46 +72,6 @@ class Ledger(Listener, Protocol):
         """A part of this sum knows so much of the interval that ended at ``end``, by a method of this rank."""
 
 
-class Quality(NamedTuple):
-    """How values came about. ``at`` is wall-clock seconds, ``missing`` names the contributors not in a sum.
-
-    ``accuracy`` of a sum takes its parts for independent of each other; ``bound`` is what it may be off at worst.
-    """
-
-    method: str
-    at: float
-    accuracy: float | Decimal | None = None  # percent
-    accuracy_class: str | None = None
-    interval: float | None = None  # seconds
-    reporter: str | None = None
-    missing: tuple[str, ...] = ()
-    bound: float | None = None  # percent; of sums
-
-
-class Watts(NamedTuple):
-    """Real power with its quality, and reactive power in thousandths where that is known.
-
-    ``sources`` of a sum: the meters that are in it, and whether they are turned.
-    """
-
-    milliwatts: int
-    quality: Quality
-    reactive: int | None = None
-    sources: Mapping[Meter, bool] | None = None
-
-
-class Part(NamedTuple):
-    """One meter that goes into a sum; ``turned`` at the other end of a wire, where received is provided.
-
-    ``entity`` is the contributor; ``reporter`` is set where it measures what the sum stands for.
-    """
-
-    meter: Meter
-    turned: bool
-    entity: str
-    reporter: str | None = None
-
-
 _K = TypeVar("_K")
 _Sample = tuple[float, Reading]  # when it held by the monotonic clock, and what
 _PHASES = (None, 1, 2, 3)
@@ -113,6 +86,7 @@ class Meter:
         "_electrical",
         "_electrical_node",
         "_energy_node",
+        "_long_sum",
         "_power",
         "_power_node",
         "_watts",
@@ -153,6 +127,7 @@ class Meter:
         self._power: dict[Quantity, _Sample] = {}
         self._electrical: dict[tuple[int, Quantity], _Sample] = {}
         self._power_node: object = None
+        self._long_sum: LongSum | None = None  # of parts that are many
         self._watts: object = _UNKNOWN  # remembered from when it was asked for until it is upset
         self._energy_node: object = None
         self._electrical_node: object = None
@@ -259,7 +234,7 @@ class Meter:
     def model(self, watts: Watts | None, mono: float) -> None:
         """Take the typical power of the present state, used where neither the meter nor a part tells."""
         self.modelled = watts
-        if watts is None or self.measures or self._fed or combine(self.parts) is not None:
+        if watts is None or self.measures or self._fed or self._summed() is not None:
             if not self.metered:
                 self.energy.pause()
         else:
@@ -310,8 +285,10 @@ class Meter:
         if self.taps is not None:
             self.taps.unsettled[self] = None
 
-    def upset(self) -> None:
-        """What this meter tells as power has changed, and so have the sums it goes into."""
+    def upset(self, part: Meter | None = None) -> None:
+        """What this meter tells as power has changed, because ``part`` has, and so have the sums it goes into."""
+        if part is not None and self._long_sum is not None:
+            self._long_sum.changed(part)
         if self.taps is not None:
             self.taps.unsettled[self] = None
         if self._power_node is None and self._watts is _UNKNOWN:
@@ -319,7 +296,7 @@ class Meter:
         self._power_node, self._watts = None, _UNKNOWN
         self.owner.changed()
         for dependent, _turned in self.dependents:
-            dependent.upset()
+            dependent.upset(self)
 
     def reset(self) -> None:
         """Nothing rendered so far holds any more, as after a change of parts or of reachability."""
@@ -366,10 +343,18 @@ class Meter:
         if own is not None and not self.hidden:
             value = own[1].value
             return Watts(in_thousandths(value), self._quality(own[1]), self._reactive(own))  # type: ignore[arg-type]  # checked: a number
-        total = combine(self.parts) if self.parts else None
+        total = self._summed() if self.parts else None
         if total is not None:
             return total
         return None if self.hidden else self.modelled
+
+    def _summed(self) -> Watts | None:
+        parts = self.parts
+        if len(parts) < LONG:
+            return combine(parts)
+        if self._long_sum is None or self._long_sum.parts is not parts:
+            self._long_sum = LongSum(parts)
+        return self._long_sum.watts()
 
     def _reactive(self, real: _Sample) -> int | None:
         """The reactive power in thousandths that belongs to a real power; None where it is older, or weaker."""
@@ -537,14 +522,14 @@ class Meter:
         if not known:
             return Quality(energy.method, at) if energy.method is not None else None
         amounts = [(part.meter.energy.amount, quality) for part, quality in known]
-        accuracy, bound = _accuracies(sum(amount for amount, _ in amounts), amounts)
+        accuracy, bound = accuracies(sum(amount for amount, _ in amounts), amounts)
         return Quality(
-            _weakest(_seen_through(part, quality.method) for part, quality in known),
+            weakest(seen_through(part, quality.method) for part, quality in known),
             at,
             accuracy,
             bound=bound,
-            reporter=_common(part.reporter or quality.reporter for part, quality in known),
-            missing=_missing((part, quality) for part, quality in found),
+            reporter=common(part.reporter or quality.reporter for part, quality in known),
+            missing=missing((part, quality) for part, quality in found),
         )
 
     def _render_electrical(self) -> Inner | None:
@@ -612,91 +597,6 @@ def _strongest(samples: Mapping[_K, _Sample], lead: _K | None) -> tuple[Reading,
     return best, [(key, reading) for key, _, reading in fresh if RANK[reading.method] <= rank]
 
 
-def combine(parts: tuple[Part, ...]) -> Watts | None:
-    """The sum of the parts: the weakest method, the oldest time, how far it may be off; None when no part is known.
-
-    A meter that goes into several parts counts once. Reactive power is there when all parts that are known tell it.
-    """
-    found = [(part, part.meter.watts()) for part in parts]
-    known = [(part, watts) for part, watts in found if watts is not None]
-    if not known:
-        return None
-    sources = _sources(known)
-    if len(sources) < sum(len(watts.sources) if watts.sources is not None else 1 for _, watts in known):
-        terms = [(meter.watts(), turned) for meter, turned in sources.items()]
-    else:
-        terms = [(watts, part.turned) for part, watts in known]
-    summed = [(watts, -1 if turned else 1) for watts, turned in terms if watts is not None]
-    total = sum(sign * watts.milliwatts for watts, sign in summed)
-    reactives = [sign * watts.reactive for watts, sign in summed if watts.reactive is not None]
-    accuracy, bound = _accuracies(total, [(watts.milliwatts, watts.quality) for watts, _ in summed])
-    qualities = [watts.quality for _, watts in known]
-    intervals = [quality.interval for quality in qualities if quality.interval]
-    quality = Quality(
-        _weakest(_seen_through(part, watts.quality.method) for part, watts in known),
-        min(quality.at for quality in qualities),
-        accuracy,
-        _common(quality.accuracy_class for quality in qualities),
-        max(intervals) if intervals else None,
-        _common(part.reporter or watts.quality.reporter for part, watts in known),
-        _missing((part, watts.quality if watts else None) for part, watts in found),
-        bound,
-    )
-    return Watts(total, quality, sum(reactives) if len(reactives) == len(summed) else None, sources)
-
-
-def _sources(known: list[tuple[Part, Watts]]) -> dict[Meter, bool]:
-    """The meters that the parts come from in the end, and whether they are turned as seen from here."""
-    sources: dict[Meter, bool] = {}
-    for part, watts in known:
-        if watts.sources is None:
-            sources[part.meter] = part.turned
-        else:
-            sources.update((meter, turned is not part.turned) for meter, turned in watts.sources.items())
-    return sources
-
-
-def _accuracies(total: int, parts: list[tuple[int, Quality]]) -> tuple[float | None, float | None]:
-    """How far a sum may be off in percent of itself: the root of the summed squares, and at worst.
-
-    None when one part does not tell, or the sum is 0. What is of one part alone has no other bound than its accuracy.
-    """
-    squares = off = 0.0
-    for amount, quality in parts:
-        if quality.accuracy is None:
-            return None, None
-        squares += (amount * float(quality.accuracy)) ** 2
-        off += abs(amount) * (float(quality.accuracy) if quality.bound is None else quality.bound)
-    if not total:
-        return None, None
-    alone = len(parts) == 1
-    return sqrt(squares) / abs(total), parts[0][1].bound if alone else off / abs(total)
-
-
 def _sound(accuracy: float | Decimal | None) -> float | Decimal | None:
     """An accuracy that was told, if it can be one."""
     return accuracy if accuracy is not None and finite(accuracy) and 0 <= accuracy <= _LEAST_ACCURATE else None
-
-
-def _missing(found: Iterable[tuple[Part, Quality | None]]) -> tuple[str, ...]:
-    """The contributors without a value, and those that are missing in a contributor."""
-    names: dict[str, None] = {}
-    for part, quality in found:
-        for name in (part.entity,) if quality is None else quality.missing:
-            names[name] = None
-    return tuple(names)
-
-
-def _common(values: Iterable[str | None]) -> str | None:
-    """The value that all have; None when they differ."""
-    distinct = set(values)
-    return distinct.pop() if len(distinct) == 1 else None
-
-
-def _seen_through(part: Part, method: str) -> str:
-    """A meter seen from another entity than its own is remote."""
-    return Method.REMOTE_METER if part.reporter is not None and method == Method.DIRECT_METER else method
-
-
-def _weakest(methods: Iterable[str]) -> str:
-    return max(methods, key=RANK.__getitem__)

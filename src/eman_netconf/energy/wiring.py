@@ -7,8 +7,9 @@ from typing import Protocol
 
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.interfaces import Interface
-from eman_netconf.energy.measurements import Meter, Part
+from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.relationships import AGGREGATING, METERED_BY, METERING, End, Graph, Role
+from eman_netconf.energy.sums import Part
 from eman_netconf.energy.values import Direction
 
 
