@@ -131,6 +131,15 @@ def test_a_counter_is_believed_against_power_that_is_wrong() -> None:
     assert energy.received == 3 * 16_666_667
 
 
+def test_power_that_is_read_seldom_judges_nothing() -> None:
+    """A charger that ran between two readings was counted, though at the times of the readings it did not run."""
+    energy = Energy()
+    for turn, raw in enumerate((0, 25_000, 50_000, 3_750_000, 3_775_000)):
+        energy.integrate(100_000, turn * 900.0, turn * 900.0, mean_over=None, longest=2700.0)
+        assert energy.count(RECEIVED, raw, turn * 900.0 + 1, turn * 900.0 + 1, None, 2700.0) is not None
+    assert (energy.received, energy.broken) == (3_775_000, None)
+
+
 def test_a_counter_that_stands_still_while_power_flows_is_in_doubt() -> None:
     """After half an hour its standstill is marked; what it catches up lies in all that time and is counted once."""
     energy = Energy()

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from eman_netconf.backend import EntityInfo, Inventory, LinkState, Outcome, Pass
+from eman_netconf.backend import EntityInfo, Inventory, LinkState, Outcome, Pass, Point, Quantity, Reading
 from eman_netconf.energy.domain import Domain
 from eman_netconf.errors import RpcError
 from eman_netconf.server.clock import Clock
@@ -48,6 +48,20 @@ async def test_a_fault_of_the_core_costs_one_message(
     assert caplog.text.count("what it said could not be taken in") == 4
     energy.inventory("pdu", Inventory((EntityInfo(),)))
     assert "pdu" in energy.domain.site.entities
+
+
+async def test_nonsense_is_logged_once(energy: Energy, caplog: pytest.LogCaptureFixture) -> None:
+    """What devices tell that cannot be is one warning, however often it comes, and so is what belongs to nobody."""
+    energy.inventory("pdu", Inventory((EntityInfo(),)))
+    at = energy.now().wall
+    for second in range(20):
+        odd = Reading(Point(), Quantity.ACTIVE_POWER, float("nan"), at + second)
+        energy.readings("pdu", Pass((odd, Reading(Point("ghost"), Quantity.VOLTAGE, 230, at + second))))
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "pdu: active-power told as nan is no number that can be used; it was refused",
+        "backend pdu reads entity ghost, which is not in its inventory; that is left out",
+    ]
 
 
 async def test_nobody_waits_for_an_answer_that_is_lost(energy: Energy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ The laws, in the order in which they are asked:
    the counter began elsewhere: it is counted on from there, and what flowed between the last good reading and the
    held one is missing. So nothing is ever invented; a jump adds nothing and a reset loses one interval, marked.
 
-What stands to reason: no more than the place can carry (``ceiling``), and where power is read beside the counter, no
-more than some times what that power makes. A counter that counts more than that twice running is believed: then it is
-the power that is wrong. What grew within a gap is exact in its amount and a guess in its place in time; when the
-counter may have gone round more than once in the gap, some of it may be missing, and it says so.
+What stands to reason: no more than the place can carry (``ceiling``), and where power is read beside the counter, and
+closely, no more than some times what that power makes. A counter that counts more than that twice running is believed:
+then it is the power that is wrong. What grew within a gap is exact in its amount and a guess in its place in time; when
+the counter may have gone round more than once in the gap, some of it may be missing, and it says so.
 
 A counter that stands still while power flows beside it is *stuck*: what it tells meanwhile is in doubt, and what it
 catches up later lies in the whole time it stood still. Power is never integrated beside a counter, so that a counter
@@ -33,6 +33,7 @@ CEILING = 50_000_000_000  # milliwatts; no counter of ours carries more than 50 
 _COARSE = 1_000_000  # milliwatt-hours; coarse counters step by up to 1 kWh at once
 _NOISE = 1_000  # milliwatt-hours; a counter may fall by 1 Wh of rounding without having been reset
 _POWER_MARGIN = 4  # a counter may outrun the power beside it so many times: power is sampled, and it changes
+_CLOSELY = 90.0  # seconds; what happens between readings further apart is not for the power at their times to judge
 _RATE_MARGIN = 8  # a counter that goes round may be so many times as fast as it ever was
 _STUCK_AFTER = 1800.0  # seconds; meters that count in steps of a quarter of an hour or half are not stuck
 _SILENT_AFTER = 7200.0  # seconds; a counter that is read once an hour is not gone
@@ -175,7 +176,7 @@ class Counter:
         else:
             since, span = self.mono, mono - self._changed
             late = mono - since > longest
-            gap = late and (held is None or mono - held.mono > longest)
+            gap = mono - (since if held is None else held.mono) > _CLOSELY
         if wraps_at is not None and wraps_at <= raw:
             wraps_at = None
         expected = self._expected + beside if self._believes_power else 0.0
@@ -188,6 +189,7 @@ class Counter:
         if self._replaced:
             growth, mark, self.odd, self._replaced = 0, Mark.MISSING, Kind.METER_REPLACED, False
             self._least, self._rate, self._believes_power = 0, 0.0, True
+            self._changed, self._expected = mono, 0.0
         elif step is Step.DOUBTFUL:
             resumed = self._resume(raw, mono, held, most, expected, wraps_at, ceiling) if held is not None else None
             if resumed is None:
@@ -196,7 +198,7 @@ class Counter:
                 return None
             growth, mark, self.odd = resumed
             self._believes_power = self.odd is not Kind.POWER_DISAGREES
-        elif gap and wraps_at is not None and 2 * self._rate * span / 3600 >= wraps_at:
+        elif late and wraps_at is not None and 2 * self._rate * span / 3600 >= wraps_at:
             mark, self.odd = Mark.MISSING, Kind.COUNTER_AMBIGUOUS
         elif late and growth:
             mark = Mark.ESTIMATED
