@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import access, edits, ingest, notifications, peer_yuma, reads, rpcs, sessions, start, year
+from bench import access, edits, history, ingest, notifications, peer_yuma, reads, rpcs, sessions, start, year
 from bench.servers import Place
 from bench.table import Table
 
@@ -27,6 +27,7 @@ GROUPS = {
     "sessions": sessions.run,
     "rpcs": rpcs.run,
     "ingest": ingest.run,
+    "history": history.run,
     "year": year.run,
     "notifications": notifications.run,
     "start": start.run,

@@ -53,7 +53,7 @@ class Writer:
         self._change = threading.Condition()
         # under _change
         self._waiting = Waiting(most)
-        self._put = 0  # things that came, and that are in the file or given up
+        self._put = 1  # things that came, the file itself among them, and that are in the file or given up
         self._done = 0
         self._wanted: list[tuple[int, Future[None]]] = []
         self._stopping = False
