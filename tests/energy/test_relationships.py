@@ -10,9 +10,19 @@ from itertools import pairwise, product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eman_netconf.energy.relationships import Claim, End, Evidence, Graph, Relation, find_loop, find_loops
-from eman_netconf.energy.values import Direction, EntityInfo, LinkState, Quantity, RelationInfo
-from tests.energy.bench import Bench, inlet, outlet
+from eman_netconf.energy.relationships import (
+    PROXIED_BY,
+    PROXYING,
+    Claim,
+    End,
+    Evidence,
+    Graph,
+    Relation,
+    find_loop,
+    find_loops,
+)
+from eman_netconf.energy.values import Direction, EntityInfo, ForeignId, LinkState, Quantity, RelationInfo
+from tests.energy.bench import DMTF, Bench, inlet, outlet
 
 REL = "eman-relationship:"
 
@@ -259,3 +269,24 @@ def test_claims_taken_back_leave_nothing(site: tuple[Yard, Graph, int, list[Wire
         assert graph.loads(str(one)) == []
         assert not list(graph.interfaces(str(other)))
     assert not any((graph._claims, graph._wires, graph._said, graph._relations))
+
+
+def test_a_device_speaks_for_those_it_tells_of(bench: Bench) -> None:
+    """Whom a backend tells of its device proxies, unless it says that it meters them; also under other names."""
+    bench.discover(
+        "gw",
+        EntityInfo(
+            local="", id="gw", relationships=(RelationInfo("metering", "lamp-2", reports=frozenset({"power"})),)
+        ),
+        EntityInfo(local="l1", id="lamp-1", foreign_ids=(ForeignId("asset-tag", "7"),), state_sets=(DMTF,)),
+        EntityInfo(local="l2", id="lamp-2"),
+    )
+    graph = bench.domain.site.graph
+    proxied = [(relation.peer, set(relation.reports)) for relation in graph.related("gw", PROXYING)]
+    assert proxied == [("lamp-1", {"power-state"})]
+    assert [relation.peer for relation in graph.related("lamp-1", PROXIED_BY)] == ["gw"]
+    bench.commit({"id": "desk", "foreign-id": [{"kind": "eman-entity:asset-tag", "value": "7"}]}, {"id": "gw"})
+    assert [relation.peer for relation in graph.related("gw", PROXYING)] == ["desk"]
+    bench.discover("gw", EntityInfo(local="", id="gw"), EntityInfo(local="l2", id="lamp-2"))
+    assert [relation.peer for relation in graph.related("gw", PROXYING)] == ["lamp-2"]
+    assert graph.related("desk", PROXIED_BY) == []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from eman_netconf.energy.canonical import Identities, clipped
 from eman_netconf.energy.entities import EntityNodes, fit_name
-from eman_netconf.energy.relationships import Claim, End, Evidence, Relation
+from eman_netconf.energy.relationships import INVERSE, PROXIED_BY, REPORTING, Claim, End, Evidence, Relation
 from eman_netconf.energy.values import EntityInfo
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Inner, ListNode
@@ -70,6 +70,18 @@ def discovered_claim(identities: Identities, aliases: Mapping[str, str], id_: st
                 )
             )
     return Claim(tuple(wires), tuple(relations), Evidence.DISCOVERED)
+
+
+def proxying_claim(id_: str, info: EntityInfo, gateway: str, own: Claim | None) -> Claim | None:
+    """That ``gateway`` speaks for an entity of which it tells; None where the entity has it report on itself by its
+    ``own`` word.
+    """
+    reported = {(INVERSE[type_], gateway) for type_ in REPORTING}
+    if own is not None and any((relation.type, relation.peer) in reported for relation in own.relations):
+        return None
+    kinds = {"power-state": info.state_sets, "battery": info.batteries}
+    reports = frozenset(kind for kind, told in kinds.items() if told)
+    return Claim((), (Relation(id_, PROXIED_BY, gateway, reports=reports, evidence=Evidence.INFERRED),))
 
 
 def _fit(names: Iterable[str]) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ INVERSE: Mapping[str, str] = {
     for one, other in (pair, pair[::-1])
 }
 
+#: By which an entity reports on its peer.
+REPORTING = (METERING, AGGREGATING, PROXYING)
+
 
 class Evidence(StrEnum):
     """How a fact about two entities became known (eman-types:evidence), the best first."""

@@ -9,14 +9,14 @@ from dataclasses import replace
 from eman_netconf.energy import nameplates
 from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import Identities, clipped
-from eman_netconf.energy.claims import configured_claim, discovered_claim
+from eman_netconf.energy.claims import configured_claim, discovered_claim, proxying_claim
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.entities import Entity, EntityNodes, Teller, chosen_uuid, fit_name, is_uuid
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link, LinkNodes
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.pacing import set_paces
-from eman_netconf.energy.relationships import End, Graph, Role
+from eman_netconf.energy.relationships import REPORTING, End, Graph, Role
 from eman_netconf.energy.state_sets import StateSets
 from eman_netconf.energy.values import BatteryInfo, Direction, EntityInfo, InterfaceInfo, Inventory, Now, Point, Supply
 from eman_netconf.energy.wiring import connect, set_parts
@@ -217,6 +217,7 @@ class Site:
             touched[self._tell((link.name, local), info, now, out).id] = None
         for local, info in infos.items():
             touched.update(dict.fromkeys(sorted(self._claim_discovered((link.name, local), info))))
+        touched.update(dict.fromkeys(sorted(self._claim_proxying(link))))
         for id_ in list(touched):
             entity = self.entities.get(id_)
             if entity is not None:
@@ -309,7 +310,7 @@ class Site:
             self._index(told, teller.info, None)
             if teller.info.id is not None:
                 self._aliases.pop(teller.info.id, None)
-        touched = self.graph.claim(told, None)
+        touched = self.graph.claim(told, None) | self.graph.claim(("proxy", *told), None)
         link.points = {point: sink for point, sink in link.points.items() if point.entity != told[1]}
         if entity.exists:
             entity.judge_reach(now.wall)
@@ -350,6 +351,20 @@ class Site:
     def _claim_discovered(self, told: _Told, info: EntityInfo) -> set[str]:
         id_ = self.links[told[0]].tells[told[1]]
         return self.graph.claim(told, discovered_claim(self.identities, self._aliases, id_, info))
+
+    def _claim_proxying(self, link: Link) -> set[str]:
+        """The device itself speaks for all others its backend tells of, unless it says what else it does for them."""
+        gateway = link.tells.get("")
+        own = self.graph.claimed((link.name, ""))
+        stated = {relation.peer for relation in own.relations if relation.type in REPORTING} if own is not None else ()
+        touched: set[str] = set()
+        for local, id_ in link.tells.items():
+            claim = None
+            if gateway not in (None, id_) and id_ not in stated:
+                info = self.entities[id_].tellers[link.name, local].info
+                claim = proxying_claim(id_, info, gateway, self.graph.claimed((link.name, local)))
+            touched |= self.graph.claim(("proxy", link.name, local), claim)
+        return touched
 
     # --- coming, going, changing names
 
@@ -416,6 +431,7 @@ class Site:
         self._learn_batteries(target, now, out, announce=False)
         self.refresh(target)
         self.bind_points(link)
+        self.rewire(self._claim_proxying(link))
         self.touched((entity.id, target.id))
         return target
 
@@ -431,6 +447,7 @@ class Site:
             self.links[backend].tells[local] = id_
             self._alias(teller.info, entity)
             self.rewire(self._claim_discovered((backend, local), teller.info))
+            self.rewire(self._claim_proxying(self.links[backend]))
         self._announce_rename(entity, before, now, out)
         self.refresh(entity)
         self.touched((before, id_))
