@@ -110,7 +110,7 @@ def test_it_is_shown_and_told(bench: Bench) -> None:
     assert shown(bench, "srv") == {}
     assert told(bench)[2:] == [("srv", "false"), ("srv.disk", "false")]
     audited = [effect.event for effect in bench.effects if isinstance(effect, Audit) and effect.entity == "srv"]
-    assert audited == ["maintenance begins: fan", "maintenance ends"]
+    assert audited == ["maintenance begins: fan, Ann", "maintenance ends"]
 
 
 def test_it_ends_by_itself(bench: Bench) -> None:

@@ -215,8 +215,9 @@ class Maintenance:
         told = spell or Spell(entity.id)
         more = {"until": told.until_said, "reason": told.reason, "responsible": told.responsible}
         out.append(self._site.notices.about("maintenance-changed", entity, now.wall, {**leaves, **more}))
-        event = "maintenance begins" + (f": {told.reason}" if told.reason else "") if spell else "maintenance ends"
-        out.append(Audit(now.wall, told.responsible or "", entity.id, event))
+        details = ", ".join(filter(None, (told.reason, told.responsible)))
+        event = "maintenance begins" + (f": {details}" if details else "") if spell else "maintenance ends"
+        out.append(Audit(now.wall, "", entity.id, event))
 
     def _stir(self, entity: Entity, out: list[Effect]) -> None:
         self._unsaved[entity.id] = None
