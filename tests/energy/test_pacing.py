@@ -224,6 +224,15 @@ def test_the_pace_outlives_the_process(bench: Bench, schema: Schema) -> None:
     assert refused.value.retry_after == 270
 
 
+def test_the_pace_of_an_outlet_outlives_a_wish_for_its_load(bench: Bench) -> None:
+    """The outlet's record is kept, whoever was asked for."""
+    strip(bench, "fan").commit(limited(min_off_time=300), {"id": "fan"})
+    show(bench, on=True)
+    saved(bench)
+    bench.wish(entity="fan", state="ieee1621-off")
+    assert saved(bench)["pdu"]["interfaces"]["o1"]["switched"] == [[bench.now.wall, False]]
+
+
 # --- standing wishes
 
 

@@ -120,8 +120,8 @@ class Jobs:
 
     def _carrier(self, order: Order) -> str:
         """Who carries an order out: the entity itself, or the one that takes commands for it, such as a gateway."""
-        link = self._site.links.get(order.backend)
-        return order.entity if link is None else link.tells.get("", order.entity) if order.end is None else order.entity
+        link = self._site.links.get(order.backend) if order.end is None else None
+        return link.tells.get("", order.entity) if link is not None else order.entity
 
     def cancel(self, request: Request, out: list[Effect]) -> None:
         """What is not sent yet is not sent; what was sent is not taken back."""
@@ -292,8 +292,14 @@ class Jobs:
 
     def _count_as_switched(self, number: int, order: Order, now: Now) -> None:
         """From the moment of the command, whatever becomes of it, until a device says that it was not done."""
-        paces = self._principal.guard.paces(order)
-        switched = [(pace, on) for _, pace, on, was in paces if pace.moved(on=on, at=now.wall, was=was)]
+        switched: list[tuple[Pace, bool]] = []
+        for name, pace, on, was in self._principal.guard.paces(order):
+            if pace.moved(on=on, at=now.wall, was=was):
+                switched.append((pace, on))
+                for id_ in (order.entity, name):  # whose record has it
+                    entity = self._site.entities.get(id_)
+                    if entity is not None:
+                        entity.keep()
         if switched:
             self._switched[number] = switched
 
