@@ -33,7 +33,6 @@ LONGEST_CORRECTION: Final = 31 * 86_400.0
 
 _MODULE: Final = "eman-series"
 _PAGE: Final = 10_000  # samples
-_DAY: Final = 86_400.0
 _ATTEMPTS: Final = 5
 _ROUNDED: Final = 0.001  # seconds to which instants are told
 _FLOWS: Final = {"received": Quantity.ENERGY_RECEIVED, "provided": Quantity.ENERGY_PROVIDED}
@@ -108,7 +107,7 @@ class _Handlers:
 
     async def _explain(self, channel: Channel, path: Path) -> None:
         """Raises RpcError where an answer is empty since there is nothing at all."""
-        something, _ = await self._samples.samples(channel, 0.0, self._recording.now().wall, _DAY, 1)
+        something, _ = await self._samples.samples(channel, 0.0, self._recording.now().wall, None, 1)
         if something:
             return
         raise RpcError(
