@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +12,13 @@ from tempfile import TemporaryDirectory
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eman_netconf.energy.samples import Channel, Mark, Recorded, Renamed, Sample, Stretch, Tick
+from eman_netconf.energy.samples import Channel, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
 from eman_netconf.energy.values import Method, Quantity
 from eman_netconf.server.samples import retention, sealing
+from eman_netconf.server.samples.columns import Column, decode, encode
 from eman_netconf.server.samples.file import open_to_write
 from eman_netconf.server.samples.filing import Filing
 from eman_netconf.server.samples.queries import Reader
@@ -255,3 +258,111 @@ class Against(RuleBasedStateMachine):
 
 TestAgainst = pytest.mark.timeout(600)(Against.TestCase)
 TestAgainst.settings = settings(max_examples=30, stateful_step_count=15, deadline=None, report_multiple_bugs=False)
+
+
+# --- blocks
+
+NUMBERS = st.one_of(
+    st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=70),
+    st.lists(st.integers(-300, 300).map(lambda number: 230_000 + 100 * number), min_size=1, max_size=70),
+    st.lists(st.sampled_from((0, 0, 0, 7, 10**12)), min_size=1, max_size=70),
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), NUMBERS), max_size=5, min_size=1), st.booleans(), st.data())
+def test_blocks_give_back_what_they_hold(
+    columns: list[tuple[int, list[int]]], regular: bool, data: st.DataObject
+) -> None:
+    """Whatever the numbers are, a block gives them back, all channels or those that are asked for."""
+    made: dict[int, Column] = {}
+    for channel, values in columns:
+        steps = range(1, len(values) + 1) if regular else data.draw(rising(len(values)))
+        codes = data.draw(
+            st.one_of(
+                st.just([9] * len(values)), st.lists(st.integers(0, 2**22), min_size=len(values), max_size=len(values))
+            )
+        )
+        starts = {} if regular else {0: T0 - 5.5}
+        made[channel] = Column(60.0, [T0 + 60 * step for step in steps], values, codes, starts)
+    packed = encode(made)
+    back = decode(packed)
+    assert set(back) == set(made)
+    for channel, one in made.items():
+        for found in (back[channel], decode(packed, channel.__eq__)[channel]):
+            assert (found.period, list(found.ends), list(found.values)) == (60.0, list(one.ends), list(one.values))
+            assert (list(found.qualities), dict(found.starts)) == (list(one.qualities), dict(one.starts))
+
+
+def rising(count: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(1, 3600), min_size=count, max_size=count, unique=True).map(sorted)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_garbage_is_no_block(front: bytes, body: bytes) -> None:
+    """What is no block is said to be none, whatever it holds."""
+    for packed in (front, len(zlib.compress(front)).to_bytes(4, "little") + b"\x01" + zlib.compress(front) + body):
+        with contextlib.suppress(ValueError):
+            decode(packed)
+
+
+# --- series and what ends
+
+
+def test_a_series_keeps_its_capacity(shelf: Shelf) -> None:
+    """A configured series keeps so many samples as its capacity says, fewer when that is made smaller, none when it
+    ends; the history of the site is not touched."""
+    series = WATTS._replace(series="peak")
+    shelf.take(Kept(series, 900.0, 5))
+    for step in range(1, 9):
+        shelf.take(tick(T0 + 900 * step, {series: step, WATTS: step}, 900.0))
+    assert [one.value for one in shelf.all(series)] == [4, 5, 6, 7, 8]
+    assert shelf.reader.span(series).stored == 5
+    shelf.again()
+    shelf.take(Kept(series, 900.0, 2))
+    assert [one.value for one in shelf.all(series)] == [7, 8]
+    shelf.take(Kept(series, 900.0, 0))
+    assert shelf.all(series) == []
+    assert len(shelf.all(WATTS)) == 8
+
+
+def test_a_correction_is_in_series_too(shelf: Shelf) -> None:
+    """A correction adds to the samples of series by their own intervals, also of those that overlap."""
+    series = PDU._replace(series="sliding")
+    shelf.take(Kept(series, 900.0, 100))
+    for step in range(2, 6):
+        end = T0 + 900 * step
+        shelf.take(Tick(end, 900.0, {series: Sample(end - 1800, end, 10, Method.DIRECT_METER)}))
+    shelf.take(stretch("pdu", T0 + 900, T0 + 2700, 200, by="ann"))
+    assert [one.value for one in shelf.all(series)] == [110, 210, 110, 10]
+
+
+def test_a_gap_is_shown_as_a_gap(shelf: Shelf) -> None:
+    """An interval of which nothing is known comes without a value, wherever a page begins."""
+    for minute in (1, 2, 8, 9, 10):
+        shelf.take(tick(T0 + 60 * minute, {WATTS: minute}))
+    found, _ = shelf.reader.samples(WATTS, 0.0, FOREVER, None, 100)
+    assert [(one.end - T0, one.value, one.coverage) for one in found if one.value is None] == [(420, None, 0.0)]
+    page, more = shelf.reader.samples(WATTS, T0, FOREVER, None, 2)
+    assert (len(page), more) == (2, T0 + 120)
+    page, more = shelf.reader.samples(WATTS, T0 + 120, T0 + 300, None, 10)
+    assert ([(one.start - T0, one.end - T0, one.value) for one in page], more) == ([(120, 300, None)], None)
+    found, _ = shelf.reader.samples(WATTS, 0.0, FOREVER, 120.0, 100)
+    assert [one.value for one in found] == [2, None, None, 8, 10]
+    assert [one.coverage for one in found] == [100.0, 0.0, 0.0, 50.0, 100.0]
+
+
+def test_what_is_dropped_is_coarser(shelf: Shelf) -> None:
+    """When the finest are gone hours answer, with their coverage, then days; energy at the edges is an estimate."""
+    for minute in range(1, 60 * 24 * 3 + 1, 2):
+        shelf.take(tick(T0 + 60 * minute, {PDU: 60, WATTS: 1000}))
+    end = T0 + 3 * DAY
+    shelf.seal(end + HOUR)
+    shelf.age(Settings(raw=DAY, hourly=2 * DAY), end)
+    hours, _ = shelf.reader.samples(WATTS, T0 + DAY, T0 + DAY + 7200, None, 10)
+    assert [(one.end - one.start, one.value, one.coverage) for one in hours] == [(3600, 1000, 50.0)] * 2
+    (day,) = shelf.reader.samples(PDU, T0, T0 + DAY, None, 10)[0]
+    assert (day.start, day.end, day.value, day.coverage) == (T0, T0 + DAY, 43_200, 50.0)
+    energy = shelf.reader.energy("pdu", "", T0 + DAY / 2, T0 + DAY + 1800)
+    assert energy is not None
+    assert (energy.received, energy.coverage) == (21_600 + 900, 50.0)
+    assert shelf.reader.energy("pdu", "", 0.0, end).received == 3 * 43_200  # type: ignore[union-attr] - is there

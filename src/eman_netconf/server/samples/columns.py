@@ -5,9 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from math import gcd
 from operator import sub
+from struct import calcsize
 from typing import Final
 
 from eman_netconf.energy.samples import Mark
@@ -17,10 +20,15 @@ from eman_netconf.server.samples.values import Summary, added, pack, qualified, 
 LEVEL: Final = 6
 
 _HEAD: Final = struct.Struct("<HHHH")  # axes, qualities, columns, starts that are not the end less the period
+_FRONT: Final = struct.Struct("<I?")  # octets of what comes first; whether the rest is not pressed
 _AXIS: Final = struct.Struct("<ddH?")  # period, first end, how many; whether each end is the period after the last
 _START: Final = struct.Struct("<HHd")  # column, place in it, start
-_DELTA: Final = 8  # bit of a column's form: differences rather than values; the others are the octets of each
-_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+#: A column's form: bits of each number, whether they are differences rather than values, and octets, not bits, apart.
+_BITS: Final = 0x7F
+_DELTA: Final = 0x80
+_OCTETS: Final = 0x100
+_HEADS: Final = "IHHHqqq"  # channel less the one before, axis, quality, form, first value, offset, factor
+_OUTLIERS: Final = 5  # bits the largest number has more than most, from which on bits would be wasted on it
 
 
 @dataclass(slots=True)
@@ -117,24 +125,18 @@ def encode(columns: Mapping[int, Column]) -> bytes:
     """A block: columns by channel id, each with at most 65,535 samples."""
     axes: dict[tuple[float, tuple[float, ...]], int] = {}
     qualities: dict[tuple[int, ...], int] = {}
-    heads: list[tuple[int, int, int, int, int, int]] = []
+    heads: list[tuple[int, ...]] = []
     bodies: list[bytes] = []
     starts: list[bytes] = []
-    for place, (channel, one) in enumerate(columns.items()):
+    before = 0
+    for place, (channel, one) in enumerate(sorted(columns.items())):
         codes = tuple(one.qualities)
         if codes.count(codes[0]) == len(codes):
             codes = codes[:1]
-        form, first, offset, body = _numbers(one.values)
-        heads.append(
-            (
-                channel,
-                axes.setdefault((one.period, tuple(one.ends)), len(axes)),
-                qualities.setdefault(codes, len(qualities)),
-                form,
-                first,
-                offset,
-            )
-        )
+        axis = axes.setdefault((one.period, tuple(one.ends)), len(axes))
+        *head, body = _numbers(one.values)
+        heads.append((channel - before, axis, qualities.setdefault(codes, len(qualities)), *head))
+        before = channel
         bodies.append(body)
         starts += [_START.pack(place, index, start) for index, start in one.starts.items()]
     parts = [_HEAD.pack(len(axes), len(qualities), len(columns), len(starts)), *starts]
@@ -145,20 +147,26 @@ def encode(columns: Mapping[int, Column]) -> bytes:
             parts.append(pack("d", ends))
     for codes in qualities:
         parts += [pack("H", (len(codes),)), _planes(pack("I", codes), 4)]
-    for code, numbers in zip("IHHBqq", zip(*heads, strict=True), strict=True):
-        parts.append(pack(code, numbers))
-    return zlib.compress(b"".join((*parts, *bodies)), LEVEL)
+    for code, numbers in zip(_HEADS, zip(*heads, strict=True), strict=True):
+        parts.append(_planes(pack(code, numbers), calcsize(code)))
+    front, body = zlib.compress(b"".join(parts), LEVEL), b"".join(bodies)
+    pressed = zlib.compress(body, LEVEL)
+    whole = len(pressed) >= len(body)  # noise, which bits hold best
+    return _FRONT.pack(len(front), whole) + front + (body if whole else pressed)
 
 
 def decode(packed: bytes, wanted: Callable[[int], bool] | None = None) -> dict[int, Column]:
     """The columns of a block, or those of the channels that are ``wanted``. Raises ValueError for what is no block."""
     try:
-        return _decode(zlib.decompress(packed), wanted)
-    except (zlib.error, struct.error, IndexError, KeyError, EOFError) as error:
+        length, whole = _FRONT.unpack_from(packed)
+        body = packed[_FRONT.size + length :]
+        front = zlib.decompress(packed[_FRONT.size : _FRONT.size + length])
+        return _decode(front, body if whole else zlib.decompress(body), wanted)
+    except (zlib.error, struct.error, IndexError, EOFError) as error:
         raise ValueError(f"a block cannot be read ({error})") from None
 
 
-def _decode(octets: bytes, wanted: Callable[[int], bool] | None) -> dict[int, Column]:
+def _decode(octets: bytes, body: bytes, wanted: Callable[[int], bool] | None) -> dict[int, Column]:
     count_axes, count_qualities, count, count_starts = _HEAD.unpack_from(octets)
     at = _HEAD.size
     starts: dict[int, dict[int, float]] = {}
@@ -181,16 +189,19 @@ def _decode(octets: bytes, wanted: Callable[[int], bool] | None) -> dict[int, Co
         qualities.append(unpack("I", _whole(octets[at + 2 : at + 2 + 4 * length], 4)))
         at += 2 + 4 * length
     heads: list[array[int]] = []
-    for code, size in zip("IHHBqq", (4, 2, 2, 1, 8, 8), strict=True):
-        heads.append(unpack(code, octets[at : at + size * count]))
+    for code in _HEADS:
+        size = calcsize(code)
+        heads.append(unpack(code, _whole(octets[at : at + size * count], size)))
         at += size * count
     columns: dict[int, Column] = {}
-    for place, (channel, axis, codes, form, first, offset) in enumerate(zip(*heads, strict=True)):
+    channel = at = 0
+    for place, (step, axis, codes, form, first, offset, factor) in enumerate(zip(*heads, strict=True)):
+        channel += step
         period, ends = axes[axis]
-        width = form & ~_DELTA
-        size = width * (len(ends) - 1 if form & _DELTA else len(ends))
+        numbers = len(ends) - 1 if form & _DELTA else len(ends)
+        size = (numbers * (form & _BITS) + 7) // 8
         if wanted is None or wanted(channel):
-            values = _values(octets[at : at + size], form, first, offset, len(ends))
+            values = _values(body[at : at + size], numbers, form, first, offset, factor)
             found = qualities[codes]
             if len(found) != len(ends):
                 found = [found[0]] * len(ends)
@@ -199,39 +210,48 @@ def _decode(octets: bytes, wanted: Callable[[int], bool] | None) -> dict[int, Co
     return columns
 
 
-def _numbers(values: Sequence[int]) -> tuple[int, int, int, bytes]:
-    """Form, first value, offset and octets: values or differences, whichever are smaller, less their least."""
-    deltas = list(map(sub, values[1:], values))
-    low = min(values)
-    spread = max(values) - low
+def _numbers(values: Sequence[int]) -> tuple[int, int, int, int, bytes]:
+    """Form, first value, offset, factor and octets: values or differences, whichever are smaller.
+
+    Of them their least is taken off, and what remains divided by what divides all.
+    """
+    form, offset, numbers = 0, min(values), values
+    spread = max(values) - offset
+    if spread:
+        deltas = list(map(sub, values[1:], values))
+        least = min(deltas)
+        wander = max(deltas) - least
+        if wander < spread:
+            form, offset, numbers, spread = _DELTA, least, deltas, wander
     if not spread:
-        return 0, values[0], 0, b""
-    least = min(deltas)
-    wander = max(deltas) - least
-    if wander < spread and wander < 1 << 63:
-        if not wander:
-            return _DELTA, values[0], least, b""
-        width = _width(wander)
-        body = pack(_CODES[width], [delta - least for delta in deltas])
-        return _DELTA | width, values[0], least, _planes(body, width)
-    width = _width(spread)
-    return width, values[0], low, _planes(pack(_CODES[width], [value - low for value in values]), width)
+        return form, values[0], offset, 1, b""
+    rest = [number - offset for number in numbers]
+    factor = gcd(*rest)
+    if factor > 1:
+        rest = [number // factor for number in rest]
+    bits = (spread // factor).bit_length()
+    if bits - sum(map(int.bit_length, rest)) / len(rest) <= _OUTLIERS:
+        whole = int("".join(map(f"{{:0{bits}b}}".format, rest)), 2)
+        return form | bits, values[0], offset, factor, whole.to_bytes((bits * len(rest) + 7) // 8, "little")
+    size = (bits + 7) // 8
+    octets = b"".join(number.to_bytes(size, "little") for number in rest)
+    return form | _OCTETS | 8 * size, values[0], offset, factor, _planes(octets, size)
 
 
-def _values(body: bytes, form: int, first: int, offset: int, count: int) -> list[int]:
-    width = form & ~_DELTA
-    numbers: Iterable[int] = unpack(_CODES[width], _whole(body, width)) if width else ()
-    if not form & _DELTA:
-        return [number + offset for number in numbers] if width else [first] * count
-    values, value = [first], first
-    for number in numbers if width else (0,) * (count - 1):
-        value += number + offset
-        values.append(value)
-    return values
-
-
-def _width(most: int) -> int:
-    return 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4 if most < 1 << 32 else 8
+def _values(body: bytes, count: int, form: int, first: int, offset: int, factor: int) -> list[int]:
+    bits = form & _BITS
+    if not bits:
+        rest = [0] * count
+    elif form & _OCTETS:
+        size = bits // 8
+        octets = _whole(body, size)
+        rest = [int.from_bytes(octets[at : at + size], "little") for at in range(0, len(octets), size)]
+    else:
+        text = f"{int.from_bytes(body, 'little'):0{bits * count}b}"
+        rest = [int(text[at : at + bits], 2) for at in range(0, bits * count, bits)]
+    if form & _DELTA:
+        return list(accumulate((number * factor + offset for number in rest), initial=first))
+    return [number * factor + offset for number in rest]
 
 
 def _planes(octets: bytes, width: int) -> bytes:

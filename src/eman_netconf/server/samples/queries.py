@@ -234,19 +234,19 @@ class Reader:
             if end <= start:
                 return
             values = self._history(state, channel, found, start, end, step)
-        at = start
+        at, later = start, None
         for item in values:
             if item.end > end:
+                later = item.start
                 break
-            if item.end <= start:
-                continue
-            yield from _gap(at, item, start, step)
-            yield item
-            at = max(at, item.end)
-        else:
-            if end - at >= max(found.period, step, _EPSILON) and self._later(state, channel, found, end):
-                upto = end // step * step if step else end
-                yield from _gap(at, Summary(upto, upto, None, 0, 0, "", 0.0, Mark.MISSING), start, step)
+            if item.end > start:
+                yield from _gap(at, item.start, start, step)
+                yield item
+                at = max(at, item.end)
+        if end - at > _EPSILON:
+            later = self._later(state, channel, found, end) if later is None else later
+            if later is not None:
+                yield from _gap(at, min(end, later), start, step)
 
     def _rows(self, found: _Found, start: float, end: float) -> Iterator[Summary]:
         marks = ",".join("?" * len(found.ids))
@@ -278,14 +278,16 @@ class Reader:
             else:
                 yield from unit.parts
 
-    def _later(self, state: State, channel: Channel, found: _Found, end: float) -> bool:
-        """Whether anything is kept of a time after ``end``."""
+    def _later(self, state: State, channel: Channel, found: _Found, end: float) -> float | None:
+        """When the first interval that ends after ``end`` begins; None when there is none."""
         if channel.series:
-            return next(self._rows(found, end, math.inf), None) is not None
-        if end >= state.horizon:
-            return False
-        later = self._units(state, found, end, state.horizon, 0)
-        return any(part.end > end for unit in later for part in unit.parts)
+            parts = self._rows(found, end, math.inf)
+        elif end >= state.horizon:
+            return None
+        else:
+            units = self._units(state, found, end, state.horizon, 0)
+            parts = (part for unit in units for part in unit.parts if part.end > end)
+        return next((part.start for part in parts), None)
 
     # --- energy
 
@@ -442,13 +444,13 @@ def _joined(parts: Iterable[Summary], step: float, energy: bool) -> Iterator[Sum
         yield together(list(group), (number - 1) * step, number * step, energy=energy)
 
 
-def _gap(at: float, item: Summary, start: float, step: float) -> Iterator[Summary]:
-    """What is not known between ``at`` and ``item``: one gap, or as many as intervals of ``step`` are missing."""
+def _gap(at: float, until: float, start: float, step: float) -> Iterator[Summary]:
+    """What is not known from ``at`` to ``until``: one gap, or as many as intervals of ``step`` are missing."""
     if step:
         number = math.floor(at / step + 1e-9)
-        while (number + 1) * step <= item.start + _EPSILON:
+        while (number + 1) * step <= until + _EPSILON:
             if (number + 1) * step > start:
                 yield Summary(number * step, (number + 1) * step, None, 0, 0, "", 0.0, Mark.MISSING)
             number += 1
-    elif item.start - at > _EPSILON:
-        yield Summary(at, item.start, None, 0, 0, "", 0.0, Mark.MISSING)
+    elif until - at > _EPSILON:
+        yield Summary(at, until, None, 0, 0, "", 0.0, Mark.MISSING)
