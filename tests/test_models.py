@@ -24,7 +24,7 @@ DESCRIBED = {
     *("container", "list", "leaf", "leaf-list", "choice", "anydata", "anyxml", "rpc", "action", "notification"),
 }
 # The rules for reading hold for what these answer.
-READING = frozenset({"query", "energy-between", "corrections", "what-if"})
+READING = frozenset({"query", "query-history", "energy-between", "corrections", "what-if"})
 UNITLESS = frozenset({"quantity-value", "power-factor"})  # the quantity says the unit; there is none
 
 
