@@ -94,3 +94,10 @@ def test_confirming(site: SharedSite, client: manager.Manager, tmp_path: Path) -
 def test_calling(site: SharedSite, tmp_path: Path) -> None:
     """netconf_rpc gets a schema and calls an action; of an operation that is not there the message names it."""
     play(site, tmp_path, "call")
+
+
+@pytest.mark.req("rfc7950-7.15", "d5.5.text", "r5.5.text")
+def test_asking_about_the_past(tmp_path: Path) -> None:
+    """netconf_rpc asks for the energy since a time, and for the power that the history holds."""
+    for fast in shared(demo_process(tmp_path / "state", "--speed", "20")):
+        play(fast, tmp_path, "ask")
