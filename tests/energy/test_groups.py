@@ -157,7 +157,7 @@ def test_members_and_contributors_are_as_if_worked_out_anew(boot: Boot, steps: l
 
 
 def test_a_group_has_the_members_of_those_it_includes(bench: Bench) -> None:
-    """By steps, those that match as well; in a circle all have the same. A total counts each once."""
+    """By steps, those that match as well, in a circle all the same; a total counts each once."""
     bench.discover("m", EntityInfo(), *(EntityInfo(name, category="consumer") for name in "abc"))
     for name in "abc":
         bench.tell("m", Q.ACTIVE_POWER, Decimal(10), name)
