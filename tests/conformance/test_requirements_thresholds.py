@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +16,6 @@ from tests.conformance.conftest import (
     ENTITIES,
     NS,
     ServerProcess,
-    all_read,
-    demo_process,
     entity,
     found,
     one,
@@ -27,25 +23,12 @@ from tests.conformance.conftest import (
     until,
 )
 from tests.conformance.hearing import heard, heard_until
+from tests.conformance.own import running
 from tests.conformance.site import leaves
 
 AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
 TH = f'xmlns="{NS["emth"]}" xmlns:emt="urn:eman:yang:eman-types" xmlns:embat="{NS["embat"]}"'
-BEGIN = ["--start-time", "2026-06-22T06:00:00Z", "--speed", "20"]
 ALL = "/eman:energy-management"
-
-
-@contextmanager
-def running(state: Path) -> Iterator[ServerProcess]:
-    """A demo site whose devices have all been read; it must stop in order."""
-    server = demo_process(state, *BEGIN).start()
-    try:
-        with server.connect() as session:
-            all_read(session)
-        yield server
-        assert server.end() == 0, server.log.read_text()[-2000:]
-    finally:
-        server.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
