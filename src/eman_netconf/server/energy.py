@@ -62,6 +62,8 @@ class Energy:
         self._waker = Waker(self.outcome)
         self.published: list[Callable[[Notify], None]] = []
         self.recorded: list[Callable[[Recorded], None]] = []
+        self._recording: list[Recorded] = []  # that they are not told of yet
+        self._storing = asyncio.Lock()
         self.layers: list[Callable[[Inner], Inner]] = []  # what completes energy-management in operational state
         self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
         #: told of entities, backends, and keys of totals with which something may be wrong or well again
@@ -134,7 +136,27 @@ class Energy:
             await asyncio.sleep(STORE_EVERY)
             await self._store()
 
+    async def hand_over(self) -> None:
+        """See to it that all that was to be recorded by now was given to those who record it."""
+        if self._recording:
+            await self._store()
+
     async def _store(self) -> None:
+        """One batch of records, then what was to be recorded before it.
+
+        Records go first: they say what of the energy is in samples already. After a crash between the two the last
+        tick is lost; the other way round it would be told twice.
+        """
+        async with self._storing:
+            count = len(self._recording)
+            await self._store_records()
+            ready = self._recording[:count]
+            del self._recording[:count]
+            for what in ready:
+                for record in self.recorded:
+                    record(what)
+
+    async def _store_records(self) -> None:
         """One batch; what is not known to be stored is kept for the next."""
         sources: list[Callable[[int], Changes]] = [self.domain.dirty]
         sources += [partial(_kept, word, keeper) for word, keeper in self.keepers.items()]
@@ -259,8 +281,7 @@ class Energy:
                     for publish in self.published:
                         publish(effect)
                 case Record(what):
-                    for record in self.recorded:
-                        record(what)
+                    self._recording.append(what)
                 case Answered(request):
                     waiting = self._answers.get(request)
                     if waiting is not None and not waiting.done():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -40,6 +40,7 @@ class SampleStore:
         self, folder: Path, wall: Callable[[], float], settings: Settings | None = None, *, most: int = MOST
     ) -> None:
         self._path = folder / FILE
+        self.sources: list[Callable[[], Awaitable[None]]] = []  # asked for what they still have to record
         self._writer = Writer(self._path, wall, settings or Settings(), most)
         self._writer.start()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="samples-read")
@@ -92,6 +93,8 @@ class SampleStore:
         """Wait until what was recorded by now can be read, or the disk takes too long over it."""
         try:
             async with asyncio.timeout(_PATIENCE):
+                for source in self.sources:
+                    await source()
                 await asyncio.wrap_future(self._writer.flushed())
         except TimeoutError:
             return
