@@ -80,7 +80,7 @@ ABSENT = {
     f"{ENTITY}/eman-measurement:electrical/accuracy-bound": "voltages are never sums",
     f"{INTERFACE}/eman-measurement:electrical/accuracy-bound": "voltages are never sums",
     f"{STATISTICS}/energy-provided": "what has states in the demo only receives",
-    "/eman-entity:energy-management/eman-topology:topology/node/feed/component": "no part in the demo has feeds of its own",
+    "/eman-entity:energy-management/eman-topology:topology/node/feed/component": "no part of the demo has feeds",
 }
 #: State leaves that may be filled or not, and what it depends on.
 SOMETIMES = {

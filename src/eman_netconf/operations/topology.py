@@ -7,12 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from eman_netconf.datastore.commit import paced
+from eman_netconf.energy.canonical import decimal64
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.what_if import Assumed, Fate, Outlook
 from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError
 from eman_netconf.messages.rpc import SessionInfo
 from eman_netconf.operations.ports import ActionHandler, Server
 from eman_netconf.yang.tree import Inner, ListNode, Path, make_inner, path_text
+
+_watts = decimal64(3)
 
 
 def actions(domain: Domain) -> Mapping[tuple[str, str], ActionHandler]:
@@ -58,7 +61,7 @@ def _told(domain: Domain, outlook: Outlook, entities: Mapping[tuple[str, ...], I
         "lost": _fates(domain, outlook.lost, entities),
         "weakened": _fates(domain, outlook.weakened, entities),
         "regained": _fates(domain, outlook.regained, entities),
-        "power-shed": f"{sum(known):.3f}" if known else None,
+        "power-shed": _watts(sum(known)) if known else None,
         "battery": [each for id_ in outlook.batteries for each in _batteries(id_, entities.get((id_,)))],
     }
 
