@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 from lxml import etree
 
 from eman_netconf.energy.canonical import stamp
-from eman_netconf.energy.effects import Audit, Effect, Record
+from eman_netconf.energy.effects import Audit, Effect, Notify, Record
 from eman_netconf.energy.values import EntityInfo, Now, Quantity
 from eman_netconf.errors import YANG_NS, ErrorTag
-from eman_netconf.messages.rpc import RpcReply
+from eman_netconf.messages.rpc import NOTIFICATION_NS, RpcReply
 from eman_netconf.operations.series import actions
 from eman_netconf.server.samples.store import SampleStore
 from eman_netconf.yang.diff import Change
@@ -43,6 +44,7 @@ class Lab(EnergyBench):
         super().__init__(schema, start=START)
         self.clock = self.now
         self.store = SampleStore(folder, lambda: self.clock.wall)
+        self.published: list[Callable[[Inner, str], object]] = []
 
     def moment(self) -> Now:
         return self.clock
@@ -53,6 +55,9 @@ class Lab(EnergyBench):
         for effect in new:
             if isinstance(effect, Record):
                 self.store.record(effect.what)
+            elif isinstance(effect, Notify):
+                for publish in self.published:
+                    publish(effect.notification, effect.entity)
         return new
 
     def live(self, seconds: float, *readings: tuple[str, Quantity, float, str | None]) -> None:
@@ -265,6 +270,21 @@ async def test_energy_until_now(site: Served, lab: Lab) -> None:
     assert Decimal(found["coverage"]) > 99
 
 
+async def test_history_adds_up_to_the_counter(site: Served, lab: Lab) -> None:
+    """Whatever happened, a load that changed, a pause or a correction: energy since the beginning is the counter's."""
+    peer = await site.peer()
+    energy = lab.domain.site.entities["srv"].meter.energy
+    assert energy.start is not None
+    for watts, pause, corrected in ((1234.567, 0, ""), (0.013, 33, "0.3"), (999.999, 400, ""), (1.0, 0, "77.777")):
+        lab.wait(pause)
+        lab.live(187, ("srv", Q.ACTIVE_POWER, watts, None))
+        if corrected:
+            said = correction(START + 60.25, START + 119.5, corrected)
+            assert told(await ask(peer, "correct-energy", said))["changed"] == "true"
+        found = told(await ask(peer, "energy-between", between(energy.start)))
+        assert Decimal(found["received"]) * 1000 == energy.received
+
+
 @pytest.mark.parametrize("at", [10.5, 61.0, 1234.567, 3540.0, 3541.25, 3599.999])
 async def test_halves_sum_to_the_whole(site: Served, lab: Lab, at: float) -> None:
     """Two adjacent stretches sum to the whole, wherever they meet: also within an interval, and in one not over."""
@@ -353,6 +373,15 @@ async def test_the_same_correction_again_changes_nothing(site: Served, lab: Lab)
     lab.live(7200, *READ)
     again = told(await ask(peer, "correct-energy", said))
     assert (again["changed"], again["before"], again["after"]["received"]) == ("false", again["after"], "31.5")
+
+
+async def test_one_correction_at_a_time(site: Served, lab: Lab) -> None:
+    """Of two corrections of one meter at the same time one is made, the other told to look first."""
+    said = correction(START + 600, START + 1200, "61")
+    calls = [ask(await site.peer(), "correct-energy", said) for _ in range(2)]
+    first, second = await asyncio.gather(*calls)
+    assert told(first)["changed"] == "true"
+    assert error(second).tag == ErrorTag.IN_USE
 
 
 async def test_corrections_that_cannot_be(site: Served, lab: Lab) -> None:
@@ -459,3 +488,32 @@ async def test_corrections_need_a_rule(site: Served, lab: Lab) -> None:
     tom = await ruled(site, (f"{ENTITY}/e:control", "read exec", "permit"))
     assert told(await ask(tom, "correct-energy", said))["changed"] == "true"
     assert [effect.by for effect in lab.effects if isinstance(effect, Audit)] == ["tom"]
+
+
+async def test_blocks_of_samples_go_to_readers_of_the_quantity(site: Served, lab: Lab) -> None:
+    """Whoever may not read a quantity is not sent its samples either, while those of others come."""
+    tom = await ruled(site, (f"{ENTITY}/m:power/m:active", "read", "deny"))
+    series = "".join(
+        f'<series xmlns="{S}" {T}><name>{name}</name>{quantity(name)}<length>60</length><report>2</report></series>'
+        for name in ("active-power", "energy-received")
+    )
+    srv = f"<entities><entity><id>srv</id>{series}</entity></entities>"
+    managed = f'<energy-management xmlns="urn:eman:yang:eman-entity">{srv}</energy-management>'
+    admin = await site.peer()
+    assert (await admin.rpc(edit(managed))).ok
+    wanted = f'<filter type="subtree"><series-samples xmlns="{S}"/></filter>'
+    for peer in (admin, tom):
+        assert (await peer.rpc(f'<create-subscription xmlns="{NOTIFICATION_NS}">{wanted}</create-subscription>')).ok
+    lab.published.append(site.server.streams.publish)
+    lab.live(360, *READ)
+    heard = {peer: [await block(peer), await block(peer)] for peer in (admin, tom)}
+    assert sorted(each["series"] for each in heard[admin]) == ["active-power", "energy-received"]
+    assert [each["series"] for each in heard[tom]] == ["energy-received", "energy-received"]
+    assert heard[tom][0]["source"].endswith("/emm:energy/emm:received")
+
+
+async def block(peer: Peer) -> dict[str, Any]:
+    """The leaves of the next notification."""
+    content = (await peer.notification()).content
+    assert etree.QName(content).localname == "series-samples"
+    return {etree.QName(child).localname: child.text for child in content}
