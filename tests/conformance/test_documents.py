@@ -310,6 +310,26 @@ def lived_in(tmp_path: Path) -> Iterator[list[etree._Element]]:
         server.end(signal.SIGKILL)
 
 
+def collect(client: manager.Manager) -> None:
+    """Begin a series of each kind of thing, and wait for values."""
+    top = "/eman:energy-management"
+    hall = one(client, f"{top}/emgrp:domains/emgrp:domain[1]/emgrp:name")
+    series = (
+        f"<series xmlns='{NS['emser']}' xmlns:t='urn:eman:yang:eman-types'><name>demand</name>"
+        "<quantity>t:active-power</quantity><length>5</length></series>"
+    )
+    edit(client, f"<entity><id>srv-07</id>{series}</entity>")
+    for kind, name in (("domain", hall), ("group", "mixed")):
+        client.edit_config(
+            target="running",
+            config=f'<config xmlns="{NS["nc"]}"><energy-management xmlns="{NS["eman"]}"><{kind}s xmlns="{NS["emgrp"]}">'
+            f"<{kind}><name>{name}</name>{series}</{kind}></{kind}s></energy-management></config>",
+        )
+    for owner in (entity("srv-07"), f"{top}/emgrp:domains/emgrp:domain", f"{top}/emgrp:groups/emgrp:group"):
+        newest = f"{owner}/emser:series[emser:name='demand']/emser:newest"
+        until(lambda newest=newest: one(client, newest), f"{newest} is there")
+
+
 def life(client: manager.Manager) -> list[etree._Element]:
     answers = []
 
@@ -327,6 +347,7 @@ def life(client: manager.Manager) -> list[etree._Element]:
         "<group><name>mixed</name><member>lamp-04</member><member>srv-07</member></group></groups></energy-management>"
         "</config>",
     )
+    collect(client)
     set_state(client, "srv-07", "dmtf-on", "<hold-time>86400</hold-time><reason>a test</reason>")
     switch(client, "pdu-b", "outlet-15", "on", "<hold-time>86400</hold-time><reason>a test</reason>")
     edit(
