@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from eman_netconf.energy.conditions import Kind, Severity, Sort, Subject
 from eman_netconf.energy.effects import Changed
+from eman_netconf.energy.thresholds import TABLE
 from eman_netconf.energy.values import BatteryInfo, EntityInfo, LinkState, Quantity
 from eman_netconf.yang.schema import Schema
 from tests.energy.bench import Bench, inlet
@@ -506,3 +507,9 @@ def test_a_reading_costs_only_its_own_thresholds(bench: Bench) -> None:
     bench.commit({"id": "srv", "threshold": [HOT, *voltage]}, *others)
     tell(bench, 50, 51)
     assert work() <= alone
+
+
+def test_what_was_acted_upon_needs_nothing_more() -> None:
+    """The same input again, in the state it led to, changes nothing; the code looks nothing up for it."""
+    for (_, happened), (state, _) in TABLE.items():
+        assert (state, happened) not in TABLE

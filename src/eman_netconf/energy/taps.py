@@ -128,8 +128,11 @@ class Taps:
         out: list[Effect],
     ) -> None:
         """A value was read, or with None is not known any more."""
-        for tap in self.at.get((phase, quantity), ()):
-            tap.observe(None if value is None else millionths(value), method, wall, mono, out)
+        taps = self.at.get((phase, quantity))
+        if taps:
+            told = None if value is None else millionths(value)
+            for tap in taps:
+                tap.observe(told, method, wall, mono, out)
 
 
 def millionths(value: Number) -> int:

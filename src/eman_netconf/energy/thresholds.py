@@ -132,7 +132,20 @@ class _Nodes:
 class Threshold:
     """One threshold: the state machine and what it needs to remember."""
 
-    __slots__ = ("_beyond", "_due", "_home", "_node", "config", "crossings", "name", "rule", "since", "state", "value")
+    __slots__ = (
+        "_beyond",
+        "_due",
+        "_found",
+        "_home",
+        "_node",
+        "config",
+        "crossings",
+        "name",
+        "rule",
+        "since",
+        "state",
+        "value",
+    )
 
     def __init__(self, home: _Home, name: str, config: Inner) -> None:
         self._home = home
@@ -144,6 +157,7 @@ class Threshold:
         self.crossings = 0
         self.value: int | None = None  # millionths; None = not known
         self._beyond = (0.0, 0.0)  # since when it exceeds: by the wall clock and the monotonic one
+        self._found: Input | None = None  # of the last value
         self._due: float | None = None  # when the timer that is set for it runs
         self._node: Inner | None = None
 
@@ -179,9 +193,11 @@ class Threshold:
         self._node = None
         if (before.watched, before.above) != (self.rule.watched, self.rule.above):
             self.state, self.since, self.crossings, self.value = State.UNKNOWN, None, 0, None
+            self._found = None
             self._home.keep(self)
         elif before != self.rule and self.state is State.EXCEEDING:
             self.state = State.NORMAL  # of another level nobody knows how long it was exceeded
+            self._found = None
         if not self.rule.enabled:
             self.observe(None, "", now.wall, now.mono, out)
         elif self.value is not None:
@@ -200,6 +216,9 @@ class Threshold:
             happened = Input.BEYOND if outward > rule.level else Input.BACK
             if happened is Input.BACK and outward > rule.back:
                 happened = Input.BETWEEN
+        if happened is self._found:  # the table has nothing more for what it has acted upon
+            return
+        self._found = happened
         if (self.state, happened) in TABLE:
             if happened is Input.BEYOND:
                 self._beyond = wall, mono
