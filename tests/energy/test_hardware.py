@@ -14,7 +14,9 @@ from eman_netconf.energy.values import BatteryInfo, EntityInfo, ForeignId, Inter
 from eman_netconf.energy.values import Direction as Way
 from eman_netconf.yang.tree import Inner, ListNode
 from tests.energy.bench import Bench
+from tests.work import calls
 
+CARD = {"id": "card", "class": "eman-entity:component", "contained-in": "ups"}
 POWERS = {"units": 0, "kilo": 3, "mega": 6, "giga": 9, "tera": 12, "peta": 15}
 
 
@@ -31,7 +33,7 @@ def box(bench: Bench) -> Bench:
         batteries=(BatteryInfo("string", identifier="B5"),),
     )
     bench.discover("ups", info)
-    bench.commit({"id": "card", "class": "eman-entity:component", "contained-in": "ups"})
+    bench.commit(CARD)
     return bench
 
 
@@ -159,3 +161,32 @@ def test_values_are_scaled_into_the_range_of_a_sensor(value: Decimal) -> None:
     assert abs(back - value) <= abs(value) / 10**8
     if abs(value) < 999_999:
         assert (back, scale, precision) == (value, "units", 3)
+
+
+def test_components_are_printed_once_until_something_changes(box: Bench) -> None:
+    """Who reads all components again gets their bytes at once, and after a change those that a fresh look gives."""
+
+    def printed() -> list[bytes]:
+        return [entry.xml() for entry in components(box).values()]
+
+    def fresh() -> list[bytes]:
+        found = components(box)
+        return [found[key].xml() for key in found]
+
+    box.read("ups", box.reading(Quantity.ACTIVE_POWER, Decimal(100)))
+    first = printed()
+    assert first == fresh()
+    assert calls(printed) < calls(fresh) // 3
+    box.wait(10)
+    box.read("ups", box.reading(Quantity.ACTIVE_POWER, Decimal(200)))
+    assert printed() != first
+    assert printed() == fresh()
+    box.commit(CARD, {**CARD, "id": "another"})
+    assert printed() == fresh()
+
+
+def test_a_part_stays_where_it_is(box: Bench) -> None:
+    """An edit of something else of a part does not move it among the parts of what it is in."""
+    box.commit(CARD, {**CARD, "id": "another"})
+    box.commit({**CARD, "role": "network"}, {**CARD, "id": "another"})
+    assert [components(box)[name,].leaf("parent-rel-pos") for name in ("card", "another")] == ["1", "2"]

@@ -194,7 +194,7 @@ class Entity:
         self.going_off = False  # a command under way or planned turns it off
         self.state_holder = Holder()
         self.limit_holder = Holder()
-        self.node: Inner | None = None
+        self.node: Entry | None = None
         self._base: Base | None = None
         self._interfaces_node: ListNode | None = None
         self._relations_node: ListNode | None = None
@@ -357,7 +357,7 @@ class Entity:
 
     # rendering
 
-    def render(self, site: SiteView) -> Inner:
+    def render(self, site: SiteView) -> Entry:
         """The entry, remembered until something in it changes."""
         if self.node is not None:
             return self.node

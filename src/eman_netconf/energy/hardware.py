@@ -93,6 +93,24 @@ class Hardware:
 
     # --- the components of one entity
 
+    def entries(self, entity: Entity) -> Iterator[tuple[str, Inner]]:
+        """The components of an entity by name, in the order of ``of``; their bytes are kept until something changes."""
+        shown, generation = entity.render(self._site), self._site.generation
+        makes: dict[str, Make] = {}
+        known = shown.beside
+        if known is None or known[0] != generation:
+            makes.update(self.of(entity))
+            known = shown.beside = generation, dict.fromkeys(makes)
+
+        def make(name: str) -> Inner:
+            if not makes:
+                makes.update(self.of(entity))
+            return makes[name]() if name in makes else Inner(self.component, {self._name: name})
+
+        printed = known[1]
+        for name in printed:
+            yield name, _Component(self.component, name, printed, make)
+
     def of(self, entity: Entity) -> Iterator[tuple[str, Make]]:
         """The components of an entity by name, with what makes each of them; the entity's own comes first."""
         nodes = self._site.nodes
@@ -261,6 +279,33 @@ def _text(data: Data | None) -> str | None:
 # --- the list -----------------------------------------------------------------------------------------------------
 
 
+class _Component(Inner):
+    """A component that is made when somebody looks into it, and whose bytes may be known."""
+
+    __slots__ = ("_make", "_name", "_printed")
+
+    def __init__(
+        self, schema: SchemaNode, name: str, printed: dict[str, bytes | None], make: Callable[[str], Inner]
+    ) -> None:
+        self.schema = schema
+        self._name = name
+        self._printed = printed
+        self._make = make
+
+    def __getattr__(self, name: str) -> Mapping[SchemaNode, Data]:
+        """``children`` while they are not made: Python asks here for what is not set."""
+        if name != "children":
+            raise AttributeError(name)
+        self.children = self._make(self._name).children
+        return self.children
+
+    def xml(self) -> bytes:
+        xml = self._printed[self._name]
+        if xml is None:
+            xml = self._printed[self._name] = self._make(self._name).xml()
+        return xml
+
+
 class _Components(Mapping[Key, Inner]):
     """The entries of the list component, those of one entity after the other."""
 
@@ -269,8 +314,8 @@ class _Components(Mapping[Key, Inner]):
         self._known = known
         self._order = order
 
-    def made(self) -> Iterator[tuple[str, Make]]:
-        return (each for entity in self._order() for each in self._hardware.of(entity))
+    def made(self) -> Iterator[tuple[str, Inner]]:
+        return (each for entity in self._order() for each in self._hardware.entries(entity))
 
     def _find(self, key: object) -> Make | None:
         if not isinstance(key, tuple) or len(key) != 1 or not isinstance(key[0], str):
@@ -309,7 +354,7 @@ class _Items(ItemsView[Key, Inner]):
         self._components = components
 
     def __iter__(self) -> Iterator[tuple[Key, Inner]]:
-        return (((name,), make()) for name, make in self._components.made())
+        return (((name,), entry) for name, entry in self._components.made())
 
 
 class _Values(ValuesView[Inner]):
@@ -320,7 +365,7 @@ class _Values(ValuesView[Inner]):
         self._components = components
 
     def __iter__(self) -> Iterator[Inner]:
-        return (make() for _, make in self._components.made())
+        return (entry for _, entry in self._components.made())
 
 
 def entity_of(component: str) -> str:

@@ -158,13 +158,15 @@ class Base:
 class Entry(Inner):
     """A list entry made of a base and of parts; ``children`` has the base's first, and is made when asked for."""
 
-    __slots__ = ("_base", "_parts")
+    __slots__ = ("_base", "_parts", "beside")
 
     def __init__(self, schema: SchemaNode, base: Base, children: Mapping[SchemaNode, Data]) -> None:
         self.schema = schema
         self._xml = None
         self._base = base
         self._parts = dict(islice(children.items(), len(base.children), None))
+        #: bytes of what else is made of this entry, by name, and the state of the site in which they hold
+        self.beside: tuple[int, dict[str, bytes | None]] | None = None
 
     def __getattr__(self, name: str) -> Mapping[SchemaNode, Data]:
         """``children`` while they are not made: Python asks here for what is not set."""
@@ -172,6 +174,10 @@ class Entry(Inner):
             raise AttributeError(name)
         self.children = {**self._base.children, **self._parts}
         return self.children
+
+    def get(self, schema: SchemaNode) -> Data | None:
+        found = self._parts.get(schema)
+        return self._base.children.get(schema) if found is None else found
 
     def xml(self) -> bytes:
         if self._xml is None:

@@ -44,7 +44,7 @@ class Site:
         self.graph = Graph(self)
         self.entities: dict[str, Entity] = {}  # in order of appearance
         self.links: dict[str, Link] = {}
-        self.generation = 0  # moves when an entity comes, goes or changes its id
+        self.generation = 0  # moves when an entity comes, goes, or changes its id or container
         self.appeared: Callable[[Entity], bool] = lambda _entity: False  # whether it was known in an earlier life
         self.interface_appeared: Callable[[Interface], None] = lambda _interface: None
         self.forgotten: Callable[[str], None] = lambda _id: None  # an id means nothing any more
@@ -571,12 +571,17 @@ class Site:
         entity.batteries_changed()
 
     def _contain(self, entity: str, container: str | None) -> None:
-        before = self._containers.pop(entity, None)
+        container = container if container != entity else None
+        before = self._containers.get(entity)
+        if before == container:
+            return
+        self.generation += 1
         if before is not None:
+            del self._containers[entity]
             self._components[before].pop(entity, None)
             if not self._components[before]:
                 del self._components[before]
-        if container is not None and container != entity:
+        if container is not None:
             self._containers[entity] = container
             self._components.setdefault(container, {})[entity] = None
 
