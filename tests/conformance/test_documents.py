@@ -328,6 +328,7 @@ def collect(client: manager.Manager) -> None:
     for owner in (entity("srv-07"), f"{top}/emgrp:domains/emgrp:domain", f"{top}/emgrp:groups/emgrp:group"):
         newest = f"{owner}/emser:series[emser:name='demand']/emser:newest"
         until(lambda newest=newest: one(client, newest), f"{newest} is there")
+    until(lambda: one(client, f"{top}/emser:history/emser:newest"), "the history has begun")
 
 
 def life(client: manager.Manager) -> list[etree._Element]:
