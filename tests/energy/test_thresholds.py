@@ -79,6 +79,9 @@ def test_a_crossing_is_told_once_and_its_end_once(bench: Bench) -> None:
     notice = bench.notices("threshold-crossed")[0]
     assert notice["entity"] == "srv"
     assert notice["entity-uuid"] == bench.at("srv", "uuid")
+    assert notice["source"] == (
+        "/eman-entity:energy-management/entities/entity[id='srv']/eman-measurement:power/active"
+    )
     assert (notice["threshold"], notice["quantity"], notice["level"]) == ("hot", POWER, "100.0")
     assert (notice["direction"], notice["severity"]) == ("above", "minor")
     assert bench.at("srv", "threshold", ("hot",), "crossings") == "2"
@@ -313,6 +316,7 @@ def test_parts_of_an_entity(bench: Bench) -> None:
         ("a", None, "a", None),
         ("cold", None, None, "b"),
     ]
+    assert told[2]["source"].endswith("entity[id='srv']/eman-battery:battery[name='b']/temperature")
     bench.discover("srv", EntityInfo())
     assert [shown(bench, name) for name in ("a", "cold")] == ["crossed", "crossed"], "as they were"
 

@@ -15,6 +15,7 @@ from eman_netconf.energy.canonical import decimal64, stamp
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.notices import Notices
+from eman_netconf.energy.places import source
 from eman_netconf.energy.quantities import UNITS, SelectorNodes, selector
 from eman_netconf.energy.taps import Observed, Selector, has
 from eman_netconf.energy.timers import Timers
@@ -286,9 +287,11 @@ class Threshold:
         """Those of the notification of ``event``."""
         nodes, config = self._home.nodes, self.config
         assert self.value is not None
+        assert self.rule.watched is not None
         return {
             "threshold": self.name,
             **{node.name: nodes.value(config, node) or None for node in nodes.selected},
+            "source": source(self._home.observed, self.rule.watched),
             "event": event,
             "direction": nodes.value(config, nodes.direction),
             "level": nodes.value(config, nodes.level),
