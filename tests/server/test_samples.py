@@ -316,6 +316,7 @@ def test_a_series_keeps_its_capacity(shelf: Shelf) -> None:
     for step in range(1, 9):
         shelf.take(tick(T0 + 900 * step, {series: step, WATTS: step}, 900.0))
     assert [one.value for one in shelf.all(series)] == [4, 5, 6, 7, 8]
+    assert len(shelf.reader.samples(series, 0.0, FOREVER, None, 100)[0]) == 5, "what made room is no gap"
     assert shelf.reader.span(series).stored == 5
     shelf.again()
     shelf.take(Kept(series, 900.0, 2))

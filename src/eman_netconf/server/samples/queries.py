@@ -228,6 +228,8 @@ class Reader:
         if step <= found.period:
             step = 0.0
         if channel.series:
+            oldest = next(self._rows(found, 0.0, end), None)
+            start = max(start, oldest.start if oldest is not None else start)
             values = _joined(self._rows(found, start, end), step, found.energy)
         else:
             end = min(end, state.horizon)
