@@ -116,13 +116,17 @@ class Nacm:
         rights = self._rights_of(session)
         return root if rights is None else seen(self._mirrors.narrowed(root, rights), rights.scope(Access.READ))
 
-    def read(self, session: SessionInfo, path: Path) -> None:
-        """Raises RpcError access-denied, whether or not there is anything at ``path``."""
+    def read(self, session: SessionInfo, *paths: Path) -> list[Path]:
+        """Those of ``paths`` whose nodes may be read, whether or not there is anything. Raises RpcError access-denied
+        where that is none.
+        """
         rights = self._rights_of(session)
-        if rights is None or rights.reads(path):
-            return
-        self.denied_operations += 1
-        raise _refused(session, f"read {path[-1].schema.name}", ErrorType.APPLICATION, rights.shown(path))
+        readable = list(paths) if rights is None else [path for path in paths if rights.reads(path)]
+        if rights is not None and not readable:
+            self.denied_operations += 1
+            what = " or ".join(path[-1].schema.name for path in paths)
+            raise _refused(session, f"read {what} here", ErrorType.APPLICATION, rights.shown(paths[0]))
+        return readable
 
     def change(self, session: SessionInfo, change: Change) -> None:
         """Raises RpcErrors access-denied, one for each node denied, up to MOST_DENIALS."""

@@ -123,8 +123,8 @@ class Judge(Protocol):
     def readable(self, session: SessionInfo, root: Inner) -> Inner:
         """What of a tree this user may read; what is left out is gone before any filter looks. Raises nothing."""
 
-    def read(self, session: SessionInfo, path: Path) -> None:
-        """May this user read what stands at ``path``, or would stand there?"""
+    def read(self, session: SessionInfo, *paths: Path) -> list[Path]:
+        """At which of ``paths`` may this user read what stands there, or would stand there? At least at one."""
 
     def change(self, session: SessionInfo, change: Change) -> None:
         """May this user make this change?"""

@@ -349,18 +349,9 @@ def _owner(path: Path) -> str:
 
 def _readable(server: Server, session: SessionInfo, owner: Path, given: Inner) -> list[str]:
     """The directions of energy that the user may read, at least one. Raises RpcError access-denied."""
-    interface = _interface(given)
-    readable: list[str] = []
-    denial: RpcError | None = None
-    for flow, quantity in _FLOWS.items():
-        try:
-            server.judge.read(session, place(owner, Selector(quantity, interface=interface)))
-            readable.append(flow)
-        except RpcError as denied:
-            denial = denied.with_traceback(None)
-    if not readable and denial is not None:
-        raise denial
-    return readable
+    places = {flow: place(owner, Selector(quantity, interface=_interface(given))) for flow, quantity in _FLOWS.items()}
+    readable = server.judge.read(session, *places.values())
+    return [flow for flow, where in places.items() if where in readable]
 
 
 def _found(root: Inner, path: Path) -> Inner | None:
