@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from eman_netconf.energy.samples import Sample
+from eman_netconf.energy.samples import Mark, Sample
 from eman_netconf.server.samples.columns import Column
 from eman_netconf.server.samples.values import fits, hour_of, pack, qualified, quality, unpack
 
@@ -59,21 +59,24 @@ class Head:
     def add(self, shard: int, end: float, period: float, samples: Sequence[tuple[int, Sample]]) -> None:
         """Samples of one tick by channel id, all of one shard."""
         channels = pack("I", [channel for channel, _ in samples])
-        numbers = [fits(sample.value) for _, sample in samples]
-        codes = pack(
-            "I",
-            [
-                quality(sample.method, sample.coverage, sample.mark, number is not None)
-                for (_, sample), number in zip(samples, numbers, strict=True)
-            ],
-        )
-        code, body = _body([number or 0 for number in numbers])
+        numbers: list[int] = []
+        packed: list[int] = []
+        method, coverage, mark, code = "", -1.0, Mark.MISSING, 0
+        for _, (_start, _end, value, its_method, its_coverage, its_mark) in samples:
+            if its_method != method or its_coverage != coverage or its_mark is not mark:  # than the one before
+                method, coverage, mark = its_method, its_coverage, its_mark
+                code = quality(method, coverage, mark, True)
+            number = fits(value)
+            numbers.append(number or 0)
+            packed.append(code if number is not None else quality(method, coverage, mark, False))
+        codes = pack("I", packed)
+        kind, body = _body(numbers)
         begin = end - period
         odd = [(place, sample.start) for place, (_, sample) in enumerate(samples) if sample.start != begin]
         starts = pack("I", [place for place, _ in odd]) + pack("d", [start for _, start in odd]) if odd else None
         layout, usual = self._layout(channels, codes)
         different = None if codes == usual else zlib.compress(codes, 1)
-        self._db.execute(_INSERT, (shard, hour_of(end), end, period, layout, code, body, different, starts))
+        self._db.execute(_INSERT, (shard, hour_of(end), end, period, layout, kind, body, different, starts))
 
     def _layout(self, channels: bytes, codes: bytes) -> tuple[int, bytes]:
         found = self._layouts.get(channels)
