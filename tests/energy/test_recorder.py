@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eman_netconf.energy.accumulation import Flow
 from eman_netconf.energy.effects import Effect, Record
-from eman_netconf.energy.ledger import GRACE
+from eman_netconf.energy.ledger import GRACE, EnergyTrack, Wall
 from eman_netconf.energy.samples import Channel, Mark, Renamed, Sample, Stretch, Tick
-from eman_netconf.energy.values import EntityInfo, ForeignId, Method, Quantity
+from eman_netconf.energy.values import EntityInfo, ForeignId, Method, Now, Quantity
 from tests.energy.bench import START, Bench, outlet
 
 Q = Quantity
@@ -360,3 +361,58 @@ def test_the_grace_is_kept(boot: Callable[[], Bench]) -> None:
     assert not kept.ticks
     kept.bench.wait(end + GRACE - kept.bench.now.wall)
     assert [sample.end for sample in kept.samples(Q.ENERGY_RECEIVED)] == [end]
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.permutations(("a", "b", "c")), st.lists(st.integers(0, 900), min_size=14, max_size=14))
+def test_the_order_of_things_makes_no_difference(boot: Callable[[], Bench], order: list[str], steps: list[int]) -> None:
+    """Whoever is closed first, each interval of each meter, sums included, has the same sample."""
+
+    def told(names: Iterable[str]) -> dict[tuple[float, Channel], Sample]:
+        bench = boot()
+        bench.commit(groups={"group": [{"name": "all", "match": {"class": "eman-entity:device"}}]})
+        for name in names:
+            bench.discover(name, EntityInfo())
+        counters = dict.fromkeys(sorted(names), Decimal(0))
+        bench.wait(MINUTE - bench.now.wall % MINUTE)
+        for turn, step in enumerate(steps):
+            name = "abc"[turn % 3]
+            counters[name] += Decimal(step) / 1000
+            bench.tell(name, Q.ENERGY_RECEIVED, counters[name])
+            bench.wait(7)
+        bench.wait(200)
+        ticks = [what for what in recorded(bench.effects) if isinstance(what, Tick)]
+        return {(tick.end, channel): sample for tick in ticks for channel, sample in tick.samples.items()}
+
+    assert told(order) == told("abc")
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.floats(0.5, 90.0)), min_size=1, max_size=20))
+def test_each_interval_gets_its_share_of_time(flows: list[tuple[int, float]]) -> None:
+    """What flowed evenly is in each interval by the time it has of it, to a milliwatt-hour for each flow."""
+    wall = Wall()
+    wall.set(Now(START, 0.0))
+    track = Plain(wall, MINUTE)
+    mono, expected = 0.0, defaultdict[float, float](float)
+    for energy, seconds in flows:
+        track.flowed(Flow(energy, 0, mono, mono + seconds), 0.0)
+        begin, end = START + mono, START + mono + seconds
+        edge = begin // MINUTE * MINUTE
+        while edge < end:
+            inside = min(end, edge + MINUTE) - max(begin, edge)
+            expected[edge + MINUTE] += energy * inside / seconds
+            edge += MINUTE
+        mono += seconds
+    found = {end: slot.received for end, slot in track.everything()}
+    assert sum(found.values()) == sum(energy for energy, _ in flows)
+    for end, energy in expected.items():
+        assert abs(found.get(end, 0) - energy) <= len(flows)
+
+
+class Plain(EnergyTrack):
+    """Energy by intervals, and nobody to tell."""
+
+    gap = MINUTE
+
+    def _late(self, begin: float, end: float, received: int, provided: int, mark: Mark) -> None:
+        raise AssertionError("nothing is late")
