@@ -175,6 +175,18 @@ def test_monitors_read_and_do_nothing_else(users: Users) -> None:
         denied(call)
 
 
+def test_monitors_ask_what_would_be(users: Users) -> None:
+    """Members of monitor may ask what would be if a strip failed, which changes nothing; who is in no group may not."""
+    ask = (
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}">'
+        '<topology xmlns="urn:eman:yang:eman-topology"><what-if><assume><entity>pdu-a</entity></assume></what-if>'
+        "</topology></energy-management></action>"
+    )
+    answer = etree.fromstring(users["ann"].dispatch(etree.fromstring(ask)).xml.encode())
+    assert "gw-1" in {node.text for node in answer.iter("{*}entity")}
+    denied(lambda: users["dave"].dispatch(etree.fromstring(ask)))
+
+
 def test_operators_control_and_do_not_edit(users: Users) -> None:
     """The group operate calls the actions, on entities, supplies and groups."""
     bob = users["bob"]
