@@ -91,6 +91,14 @@ def _block(db: sqlite3.Connection, key: int) -> dict[int, Column]:
         return {}
 
 
+def _summaries(body: bytes, start: float, end: float) -> dict[int, Summary]:
+    try:
+        return decode_summaries(body, start, end)
+    except ValueError as error:
+        log.error("sums of one hour or day are lost: %s", error)
+        return {}
+
+
 def _whole(names: Names, channel: int, parts: list[Column], pieces: Iterable[Overlay], hour: int) -> Column:
     energy = channel in names.energies
     period = parts[0].period if parts else names.by_id[channel].period
@@ -120,7 +128,7 @@ def _roll_up(
             for channel, one in new.items()
         }
     row = db.execute(f"SELECT body FROM {table} WHERE key = ?", (key,)).fetchone()  # noqa: S608 - one of two words
-    before = {} if row is None else decode_summaries(row[0], start, end)
+    before = {} if row is None else _summaries(row[0], start, end)
     if hour < state.raw_from:
         for channel, one in new.items():
             if channel in before:
@@ -160,7 +168,7 @@ def close_shelves(db: sqlite3.Connection, names: Names, day: int, first: int, la
         )
         for key, body in rows:
             shelf = parts[key & (1 << SHELF_BITS) - 1]
-            for channel, one in decode_summaries(body, hour * HOUR, (hour + 1) * HOUR).items():
+            for channel, one in _summaries(body, hour * HOUR, (hour + 1) * HOUR).items():
                 known = names.by_id.get(channel)
                 if known is not None:  # else it was dropped
                     shelf[channel].append(one._replace(start=began(one.start, one.end, known.since)))

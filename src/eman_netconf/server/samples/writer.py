@@ -246,7 +246,7 @@ class Writer:
     def _shut(self) -> None:
         if self._db is not None:
             self._db.close()
-        self._db = self._filing = None
+        self._db = self._filing = self._closing = None
 
     # --- looking after the file
 
