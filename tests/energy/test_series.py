@@ -316,6 +316,19 @@ def test_a_restart_goes_on(boot: Callable[[], Bench], clean: bool) -> None:
     assert len({sample.start for sample in site.of("total")}) == 1
 
 
+def test_what_is_configured_no_more_is_forgotten(boot: Callable[[], Bench]) -> None:
+    """The record of a series that was taken out of the configuration while nobody served is deleted."""
+    site = Site(boot, series("p"), series("q"))
+    watts(site, *[100] * 10)
+    site.save()
+    site.bench.running = Site(boot, series("p")).bench.running
+    site.restart(5, clean=True)
+    watts(site, *[100] * 10)
+    site.save()
+    assert site.records["series:pdu/q"] is None
+    assert site.records["series:pdu/p"] is not None
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(("watts", "count", "stop", "crash", "save", "step")),

@@ -107,6 +107,7 @@ class Collector:
             self._nodes[node.parent] = SeriesNodes(node)
         self._homes: dict[str, _Home] = {}
         self._waiting: dict[str, Mapping[str, Any]] = {}  # records of an earlier life
+        self._unlooked = False  # whether some of them are of series that are configured no more
         self._rounds: dict[int, Rounds] = {}  # by length
         self._taken = 0  # samples that all of them may keep
         nodes.laid |= {each.list for each in self._nodes.values()}
@@ -243,9 +244,14 @@ class Collector:
     def restore(self, saved: Mapping[str, Mapping[str, Any]], /) -> None:
         """Take up the records of an earlier life, before anything is observed."""
         self._waiting = dict(saved)
+        self._unlooked = True
 
     def dirty(self, limit: int, /) -> list[tuple[str, dict[str, Any] | None]]:
         """At most ``limit`` records that changed since they were asked for, by name; None = it may be deleted."""
+        if self._unlooked:  # the first time: all that is configured has its series by now
+            self._unlooked = False
+            there = {_name(home.key, name) for home in self._homes.values() for name in home.by_name}
+            self.unsaved.update(dict.fromkeys(_key(name) for name in self._waiting if name not in there))
         keys = [key for key, _ in zip(self.unsaved, range(limit), strict=False)]
         return [(_name(*key), self._record(*key)) for key in keys]
 
@@ -283,3 +289,8 @@ def _too_much(nodes: SeriesNodes, key: Key, name: str, alone: bool) -> RpcError:
 def _name(key: str, name: str) -> str:
     """Of a record: neither ids nor names have a slash."""
     return f"{key}/{name}"
+
+
+def _key(name: str) -> tuple[str, str]:
+    key, _, series = name.partition("/")
+    return key, series
