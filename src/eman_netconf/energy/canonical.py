@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -13,6 +14,7 @@ Number = Decimal | int | float
 
 _STAMPS_KEPT = 4096  # readings of one pass share few instants; the memo is emptied when it is full
 _stamps: dict[float, str] = {}
+_MINUTES = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))  # of a day
 
 
 def decimal64(digits: int) -> Callable[[Number], str]:
@@ -52,9 +54,17 @@ def stamp(wall: float) -> str:
             _stamps.clear()
         milliseconds = round(wall * 1000)
         seconds, fraction = divmod(milliseconds, 1000)
-        date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        text = _stamps[wall] = f"{date}.{fraction:03d}Z" if fraction else f"{date}Z"
+        day, seconds = divmod(seconds, 86_400)
+        minute, second = divmod(seconds, 60)
+        clock = f"{_date(day)}T{_MINUTES[minute]}:{second:02d}"
+        text = _stamps[wall] = f"{clock}.{fraction:03d}Z" if fraction else f"{clock}Z"
     return text
+
+
+@lru_cache(64)
+def _date(day: int) -> str:
+    """The date so many days after 1970-01-01."""
+    return time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
 
 
 def finite(value: Number) -> bool:
