@@ -47,7 +47,7 @@ class Origins:
             return operational
 
         def seen(_key: Key, entry: Inner) -> Inner | None:
-            return entry if self._seen_by in entry.children else None
+            return entry if entry.get(self._seen_by) is not None else None
 
         used = ListNode(self.entity, Entries(listed.entries, seen, every=False))
         return operational.replace(self.top, top.replace(self.entities, entities.replace(self.entity, used)))
