@@ -299,7 +299,7 @@ async def test_halves_sum_to_the_whole(site: Served, lab: Lab, at: float) -> Non
 
 
 async def test_instants_with_offsets(site: Served, lab: Lab) -> None:
-    """Stamps with another offset or with fractions name the same instants; those that name none are refused."""
+    """Stamps with another offset, fractions or a leap second name instants too; those that name none are refused."""
     peer = await site.peer()
     plain = told(await ask(peer, "energy-between", between(START + 60, START + 120)))
     start, end = "2026-02-02T08:26:00.000+05:45", "2026-02-01T18:42:00.000000-08:00"
@@ -309,8 +309,12 @@ async def test_instants_with_offsets(site: Served, lab: Lab) -> None:
     )
     assert same == wanted
     assert told(await ask(peer, "energy-between", same)) == plain
-    leap = "<start-time>2026-02-02T02:41:60Z</start-time>"
-    assert error(await ask(peer, "energy-between", leap)).tag == ErrorTag.INVALID_VALUE
+    leap = between(START + 59, START + 120).replace("02:40:59Z", "02:40:60Z")
+    assert told(await ask(peer, "energy-between", leap)) == told(
+        await ask(peer, "energy-between", between(START + 59, START + 120))
+    ), "a leap second is the second before it"
+    none = "<start-time>2026-02-30T02:41:00Z</start-time>"
+    assert error(await ask(peer, "energy-between", none)).tag == ErrorTag.INVALID_VALUE
 
 
 async def test_energy_of_parts_and_sums(site: Served, lab: Lab) -> None:

@@ -327,6 +327,41 @@ def test_libyang_agrees(tmp_path: Path) -> None:
         assert (done.returncode == 0) == (good != ((name, text) in LIBYANG_DIFFERS)), (name, text, done.stderr)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-13-45T99:99:99Z",
+        "2026-02-30T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:61Z",
+        "2026-01-01T00:00:00+99:99",
+    ],
+)
+def test_dates_that_there_are_not(schema: Schema, text: str) -> None:
+    """A date and time that fits the pattern of its type and yet names no instant is refused."""
+    until = schema.find("/eman-entity:energy-management/entities/entity/maintenance/until").type
+    assert until is not None
+    with pytest.raises(TypeFault, match="must be a date and time that there is"):
+        until.parse(text, NAMESPACES.get)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-23:59",
+        "2016-12-31T23:59:60Z",
+        "2099-01-01T00:00:00.0123456789Z",
+    ],
+)
+def test_odd_dates(schema: Schema, text: str) -> None:
+    """The first and the last dates, leap seconds and small fractions are dates like others."""
+    until = schema.find("/eman-entity:energy-management/entities/entity/maintenance/until").type
+    assert until is not None
+    assert until.parse(text, NAMESPACES.get) == text
+
+
 def test_app_tag_of_a_restriction(types: Schema) -> None:
     """A refused value carries the error-app-tag that stands at the restriction."""
     with pytest.raises(TypeFault) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
@@ -59,6 +60,11 @@ def stamp(wall: float) -> str:
         clock = f"{_date(day)}T{_MINUTES[minute]}:{second:02d}"
         text = _stamps[wall] = f"{clock}.{fraction:03d}Z" if fraction else f"{clock}Z"
     return text
+
+
+def instant(text: str) -> float:
+    """Seconds since the epoch of a yang:date-and-time; a leap second is the second before it."""
+    return datetime.fromisoformat(text.replace(":60", ":59")).timestamp()
 
 
 @lru_cache(64)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeGuard
 
-from eman_netconf.energy.canonical import stamp
+from eman_netconf.energy.canonical import instant, stamp
 from eman_netconf.energy.effects import Audit, Changed, Effect, Notify
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
@@ -112,7 +111,7 @@ class Maintenance:
         if not isinstance(said, Inner) or said.leaf("enabled") != "true":
             return None
         until = said.leaf("until")
-        end = _instant(until) if until is not None else None
+        end = instant(until) if until is not None else None
         if end is not None and end <= now.wall:
             return None
         return Spell(key, end, until, said.leaf("reason"), said.leaf("responsible"))
@@ -280,8 +279,3 @@ class Maintenance:
 
 def _troubling(effect: Effect) -> TypeGuard[Notify]:
     return isinstance(effect, Notify) and effect.notification.schema.name in MUTED
-
-
-def _instant(text: str) -> float:
-    """Seconds since the epoch of a date-and-time; a leap second is the second before it."""
-    return datetime.fromisoformat(text.replace(":60", ":59")).timestamp()

@@ -8,11 +8,10 @@ whatever the rules for its members are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from eman_netconf.energy.canonical import decimal64, in_thousandths, stamp, thousandths
+from eman_netconf.energy.canonical import decimal64, in_thousandths, instant, stamp, thousandths
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.places import place
@@ -371,14 +370,9 @@ def _found(root: Inner, path: Path) -> Inner | None:
 
 
 def _instant(given: Inner, name: str) -> float | None:
-    """A date-and-time in seconds since the epoch. Raises RpcError invalid-value."""
+    """A date-and-time in seconds since the epoch."""
     text = given.leaf(name)
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise _bad(name, f"{name} names no instant: {text}.") from None
+    return None if text is None else instant(text)
 
 
 def _said(given: Inner, name: str) -> str:

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from sys import intern
 
@@ -36,6 +37,7 @@ _NOT_YANG = re.compile(
 # leading zeros apart, in one way only: no long row of zeros can make matching slow
 _INTEGER = re.compile(r"([+-]?)0*([1-9][0-9]*|0)")
 _DECIMAL = re.compile(r"([+-]?)0*([1-9][0-9]*|0)(?:\.([0-9]+))?")
+_DATE_AND_TIME = "ietf-yang-types:date-and-time"
 _SECRET_TYPES = ("eman-types:secret", "iana-crypt-hash:crypt-hash")
 
 
@@ -126,6 +128,7 @@ class StringType(YangType):
         self.length = length
         self.patterns = tuple(patterns)
         self._matchers = tuple((compile_pattern(pattern.text).fullmatch, pattern) for pattern in patterns)
+        self._dated = _DATE_AND_TIME in self.typedefs
 
     def parse(self, text: str, resolve: Resolve) -> str:
         length = self.length
@@ -139,7 +142,18 @@ class StringType(YangType):
             found = _NOT_YANG.search(text)
             if found:
                 raise self.fault(f"must not contain the character U+{ord(found.group()):04X}", text)
+        if self._dated and not _happens(text):
+            raise self.fault("must be a date and time that there is", text)
         return text
+
+
+def _happens(text: str) -> bool:
+    """Whether a date-and-time names an instant (RFC 3339 section 5.6); its pattern alone has a 45th day of month 13."""
+    try:
+        datetime.fromisoformat(text.replace(":60", ":59"))  # a leap second
+    except ValueError:
+        return False
+    return True
 
 
 class BinaryType(YangType):
