@@ -12,7 +12,18 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import EMAN, ENTITIES, NS, ServerProcess, demo_process, entity, one, set_state, texts
+from tests.conformance.conftest import (
+    EMAN,
+    ENTITIES,
+    NS,
+    ServerProcess,
+    act,
+    demo_process,
+    entity,
+    one,
+    set_state,
+    texts,
+)
 from tests.conformance.installed import prepare
 from tests.conformance.talking import BASE
 
@@ -185,6 +196,32 @@ def test_monitors_ask_what_would_be(users: Users) -> None:
     answer = etree.fromstring(users["ann"].dispatch(etree.fromstring(ask)).xml.encode())
     assert "gw-1" in {node.text for node in answer.iter("{*}entity")}
     denied(lambda: users["dave"].dispatch(etree.fromstring(ask)))
+
+
+def test_monitors_ask_about_the_past(users: Users) -> None:
+    """Members of monitor may ask how much energy flowed; who is in no group may not."""
+    (since,) = texts(users["ann"], entity("pdu-a", "/emm:energy/emm:start-time"))
+    ask = (
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}"><entities><entity>'
+        f'<id>pdu-a</id><energy-between xmlns="{NS["emser"]}"><start-time>{since}</start-time></energy-between>'
+        "</entity></entities></energy-management></action>"
+    )
+    answer = etree.fromstring(users["ann"].dispatch(etree.fromstring(ask)).xml.encode())
+    assert float(answer.findtext("{*}received")) >= 0
+    denied(lambda: users["dave"].dispatch(etree.fromstring(ask)))
+
+
+def test_figures_are_corrected_by_those_who_configure(users: Users) -> None:
+    """Who switches may not change what a bill is made of; members of configure may, and are heard."""
+    correction = (
+        "<correct-energy xmlns='urn:eman:yang:eman-series'><start-time>2020-01-01T00:00:00Z</start-time>"
+        "<end-time>2020-01-02T00:00:00Z</end-time><received>1</received><reason>test</reason></correct-energy>"
+    )
+    for user in ("ann", "bob"):
+        denied(lambda user=user: act(users[user], "pdu-a", correction))  # type: ignore[misc]
+    with pytest.raises(RPCError) as refused:
+        act(users["carol"], "pdu-a", correction)
+    assert refused.value.tag == "data-missing"
 
 
 def test_operators_control_and_do_not_edit(users: Users) -> None:

@@ -1,9 +1,9 @@
 """The rules of access a new server begins with: three groups without members, and nothing for anybody else.
 
-- ``monitor`` reads what is no secret, asks what would be if, and subscribes to notifications;
-- ``operate`` may also call the actions in the ``control`` containers, and those on alarms;
-- ``configure`` may also edit, but not who may log in, the rules of access, nor the server's own settings; and see
-  the list of commits and undo them, as far as it may edit what they changed.
+- ``monitor`` reads what is no secret, asks about the past and what would be if, and subscribes to notifications;
+- ``operate`` may also call the actions in the ``control`` containers, but correct no figures, and those on alarms;
+- ``configure`` may also correct figures, and edit, but not who may log in, the rules of access, nor the server's own
+  settings; and see the list of commits and undo them, as far as it may edit what they changed.
 
 The administrator whom the bootstrap file names needs no group (RFC 8341, recovery session).
 """
@@ -25,6 +25,7 @@ _PREFIXES = {
     "emgrp": "urn:eman:yang:eman-group",
     "empi": "urn:eman:yang:eman-power-interface",
     "emtop": "urn:eman:yang:eman-topology",
+    "emser": "urn:eman:yang:eman-series",
     "emsrv": "urn:eman:yang:eman-server",
 }
 _WRITING = "create update delete"
@@ -50,6 +51,7 @@ _EDITING_RPCS = {
 _QUESTIONS = {
     "ask-what-if": "/em:energy-management/emtop:topology",
 }
+_CORRECTING = "/em:energy-management/em:entities/em:entity/em:control/emser:correct-energy"
 _CONTROLS = {
     "control-entities": "/em:energy-management/em:entities/em:entity/em:control",
     "control-supplies": "/em:energy-management/em:entities/em:entity/empi:power-interface/empi:control",
@@ -57,6 +59,7 @@ _CONTROLS = {
     "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
     "control-alarms": "/al:alarms/al:alarm-list",
 }
+_BILLS = {"correct-energy": "permit", "keep-figures": "deny"}
 _KEPT = {
     "keep-users": "/sys:system/sys:authentication",
     "keep-server": "/emsrv:eman-server",
@@ -66,7 +69,10 @@ _KEPT = {
 def first_rules() -> bytes:
     """A <config> with defaults, groups and rules."""
     groups = "".join(f"<group><name>{name}</name></group>" for name in (MONITOR, OPERATE, CONFIGURE))
-    questions = [_data(name, path, "exec", "permit") for name, path in _QUESTIONS.items()]
+    # the actions of the module stand where their readers read, but for the correction, which stands in ``control``
+    past = _rule("ask-about-the-past", "<module-name>eman-series</module-name>", "exec", "permit")
+    correct, figures = (_data(name, _CORRECTING, "exec", action) for name, action in _BILLS.items())
+    questions = [past] + [_data(name, path, "exec", "permit") for name, path in _QUESTIONS.items()]
     controls = [_data(name, path, "read exec", "permit") for name, path in _CONTROLS.items()]
     # by module and not by path, which would need a prefix for the namespace it stands in: many clients lose those
     rules = _rule("keep-rules", "<module-name>ietf-netconf-acm</module-name>", _WRITING, "deny")
@@ -78,6 +84,7 @@ def first_rules() -> bytes:
         f'<config xmlns="{BASE_NS}"><nacm xmlns="{_NACM}"{declared}>'
         "<read-default>permit</read-default><write-default>deny</write-default><exec-default>deny</exec-default>"
         f"<groups>{groups}</groups>"
+        f"{_list('correct', (CONFIGURE,), [correct])}{_list('figures', (OPERATE,), [figures])}"
         f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), (*_rpcs(_READING_RPCS), *questions))}"
         f"{_list(OPERATE, (OPERATE, CONFIGURE), controls)}"
         f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), commits, *kept, edits))}"
