@@ -58,6 +58,7 @@ class Simulated:
         self._context = context
         self._site: Site | None = None
         self._asked = 0
+        self._swaps = 0  # of the box, when it told what it is
 
     async def open(self) -> Inventory:
         """Join the site and tell what the box is. Raises Unavailable."""
@@ -67,8 +68,9 @@ class Simulated:
             self._site.scenario.box(self._box)
         except ScenarioError as error:
             raise Unavailable(str(error)) from error
+        self._swaps = self._site.swaps(self._box)
         site = await self._reach()
-        return inventory(site.scenario, self._box, site.memory.uuid)
+        return inventory(site.scenario, self._box, site.memory.uuid, site.memory.swapped)
 
     async def read(self) -> Pass:
         """All the box shows now. Raises Unavailable."""
@@ -114,6 +116,8 @@ class Simulated:
         if site is None:
             raise Unavailable("the way to the box is not open")
         await site.catch_up(self._context.clock())
+        if site.swaps(self._box) != self._swaps:
+            raise Unavailable(f"{self._box} is not what it was")
         self._asked += 1
         match site.faults.get(self._box):
             case Fault.DEAD:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from eman_netconf.backend import (
@@ -19,14 +21,38 @@ from eman_netconf.backend import (
     StateSetInfo,
 )
 
-from .scenario import Entity, Kind, Scenario, States, Wire
+from .scenario import Entity, Kind, Scenario, States, String, Wire
 
 MEASURED = frozenset({"power", "energy", "electrical"})
 
 
-def inventory(scenario: Scenario, box: str, site: uuid.UUID) -> Inventory:
-    """The inventory of a box; identifiers are made of the site's own, so that no two sites share them."""
-    return Inventory(tuple(_entity(scenario, entity, box, site) for entity in scenario.box(box)))
+def inventory(scenario: Scenario, box: str, site: uuid.UUID, swapped: Mapping[str, int] | None = None) -> Inventory:
+    """The inventory of a box; identifiers are made of the site's own, so that no two sites share them.
+
+    ``swapped`` tells how often an entity, or a part of it (entity/part), was swapped for another.
+    """
+    made = Made(site, swapped or {})
+    return Inventory(tuple(each for entity in scenario.box(box) for each in _entities(scenario, entity, box, made)))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Where the identifiers of a site's things come from."""
+
+    site: uuid.UUID
+    swapped: Mapping[str, int]
+
+    def of(self, entity: str) -> uuid.UUID:
+        """That of a device, other than that of the one before it."""
+        return self._own(self.site, entity, entity)
+
+    def part(self, entity: str, part: str) -> uuid.UUID:
+        """That of a part of a device, which may have been swapped alone."""
+        return self._own(self.of(entity), part, f"{entity}/{part}")
+
+    def _own(self, above: uuid.UUID, name: str, path: str) -> uuid.UUID:
+        swaps = self.swapped.get(path, 0)
+        return uuid.uuid5(above, f"{name} {swaps}" if swaps else name)
 
 
 def local(entity: Entity) -> str:
@@ -38,8 +64,35 @@ def number(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(str(value))
 
 
-def _entity(scenario: Scenario, entity: Entity, box: str, site: uuid.UUID) -> EntityInfo:
-    own = uuid.uuid5(site, entity.id)
+def _entities(scenario: Scenario, entity: Entity, box: str, made: Made) -> Iterator[EntityInfo]:
+    """An entity, and its batteries as parts of it."""
+    yield _entity(scenario, entity, box, made)
+    for string in entity.bank.strings if entity.bank is not None else ():
+        yield EntityInfo(
+            local=f"{local(entity)}.{string.name}".lstrip("."),
+            id=_part(entity, string),
+            contained_in=entity.id,
+            entity_class="component",
+            uuid=str(made.part(entity.id, string.name)),
+            identifier_persistence=Persistence.PERSISTENT,
+            name=_part(entity, string),
+            category="store",
+            current_type="dc",
+            foreign_ids=(_foreign("serial-number", _serial(made, entity, string)),),
+        )
+
+
+def _part(entity: Entity, string: String) -> str:
+    """The entity id of a string of batteries."""
+    return f"{entity.id}.{string.name}"
+
+
+def _serial(made: Made, entity: Entity, string: String) -> str:
+    return f"BAT{made.part(entity.id, string.name).int % 10**8:08}"
+
+
+def _entity(scenario: Scenario, entity: Entity, box: str, made: Made) -> EntityInfo:
+    own = made.of(entity.id)
     wires = [scenario.wires[index] for index in (*entity.inlets, *entity.outlets)]
     direct = {wire.direct for wire in wires}
     return EntityInfo(
@@ -57,13 +110,13 @@ def _entity(scenario: Scenario, entity: Entity, box: str, site: uuid.UUID) -> En
         if direct
         else None,
         foreign_ids=(
-            _foreign("serial-number", f"SIM{own.int % 10**10:010}"),
-            _foreign("mac-address", _mac(own)),
+            _foreign("serial-number", f"SIM{made.part(entity.id, 'serial-number').int % 10**10:010}"),
+            _foreign("mac-address", _mac(made.part(entity.id, "mac-address"))),
         ),
         interfaces=tuple(_interface(scenario, wire, entity, own) for wire in wires),
         state_sets=(_state_set(entity.states),) if entity.states else (),
         power_limits=(Decimal(str(entity.limits[0])), Decimal(str(entity.limits[1]))) if entity.limits else None,
-        batteries=_batteries(entity, own),
+        batteries=_batteries(entity, made),
         relationships=_relationships(scenario, entity, box),
     )
 
@@ -130,20 +183,21 @@ def _state_set(states: States) -> StateSetInfo:
     )
 
 
-def _batteries(entity: Entity, own: uuid.UUID) -> tuple[BatteryInfo, ...]:
+def _batteries(entity: Entity, made: Made) -> tuple[BatteryInfo, ...]:
     bank = entity.bank
     if bank is None:
         return ()
     return tuple(
         BatteryInfo(
             name=string.name,
-            identifier=f"BAT{uuid.uuid5(own, string.name).int % 10**8:08}",
+            identifier=_serial(made, entity, string),
             firmware_version="1.0",
             type="rechargeable",
             technology=bank.technology,
             nominal_capacity=string.capacity,
             nominal_voltage=Decimal(str(bank.volts)),
             cell_count=bank.cells,
+            entity=_part(entity, string),
         )
         for string in bank.strings
     )

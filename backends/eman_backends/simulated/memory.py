@@ -58,6 +58,8 @@ class Memory:
     limit: dict[int, int]  # milliwatts
     stored: dict[int, int]  # microjoules in the banks
     discharged: dict[int, int]  # microjoules ever taken out of them
+    swapped: dict[str, int] = field(default_factory=dict)  # how often: entity, or entity/part
+    unworn: dict[str, int] = field(default_factory=dict)  # entity/string -> what was discharged when it was put in
     charging: dict[int, int] = field(default_factory=dict)  # milliwatts, decided anew each minute
     minute: int = -1  # the minute they were decided in
     events: list[Event] = field(default_factory=list)  # a heap
@@ -119,6 +121,8 @@ def to_document(scenario: Scenario, memory: Memory) -> dict[str, Any]:
             key: {entities[index]: value for index, value in getattr(memory, key).items()}
             for key in ("state", "wanted", "limit", "stored", "discharged", "charging")
         },
+        "swapped": memory.swapped,
+        "unworn": memory.unworn,
         "minute": memory.minute,
         "events": [
             [each.due, (wires if each.switch else entities)[each.target], each.value] for each in sorted(memory.events)
@@ -151,6 +155,8 @@ def from_document(scenario: Scenario, document: Mapping[str, Any], memory: Memor
             index = entities.get(name)
             if index is not None and _fits(scenario, index, key, value):
                 kept[index] = value
+    for kept, key in ((memory.swapped, "swapped"), (memory.unworn, "unworn")):  # absent before there were any
+        kept.update((str(name), int(value)) for name, value in document.get(key, {}).items())
     memory.minute = int(document["minute"])
     for due, name, value in document["events"]:
         switch = "/" in name

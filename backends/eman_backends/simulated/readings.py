@@ -191,8 +191,9 @@ class _Panel:
         part = capacity / sum(round(each.capacity * each.health) for each in bank.strings)
         into = self.site.flows.battery.get(self.entity.index, 0) / 1000 * part
         volts = bank.volts * (0.94 + 0.14 * stored + (0.05 if into > 0 else -0.03 if into < 0 else 0.0))
-        used = self.site.discharged(self.entity) * part / (capacity * bank.volts * 3_600_000)
-        cycles = string.cycles + int(used)
+        unworn = self.site.memory.unworn.get(f"{self.entity.id}/{string.name}")
+        used = (self.site.discharged(self.entity) - (unworn or 0)) * part / (capacity * bank.volts * 3_600_000)
+        cycles = (string.cycles if unworn is None else 0) + int(used)
         if into:
             doing = "charging" if into > 0 else "discharging"
         else:

@@ -264,6 +264,24 @@ class Site:
         self.memory.supply[wire.index] = Supply.FAULT
         self._anew(None)
 
+    def swap(self, entity: Entity, part: str | None = None) -> None:
+        """Put another device of the same make in the place of one: it has identifiers of its own, and counts from 0.
+
+        ``part`` names what of it is swapped alone: a string of batteries, or the kind of a foreign identifier for what
+        carries that. Whoever was connected has to open the way to the box anew.
+        """
+        self._count(self._now)
+        name = entity.id if part is None else f"{entity.id}/{part}"
+        self.memory.swapped[name] = self.memory.swapped.get(name, 0) + 1
+        strings = {string.name for string in entity.bank.strings} if entity.bank is not None else set()
+        if part in strings:
+            self.memory.unworn[name] = self.memory.discharged[entity.index]
+        elif part is None:
+            self.memory.entities[entity.index] = memory.Meter()
+            for index in (*entity.inlets, *entity.outlets):
+                self.memory.wires[index] = memory.Meter()
+        self._anew(None)
+
     def set_state(self, entity: Entity, name: str) -> None:
         """Order a power state or a transition; entering each state takes its time. Refused if there is none such."""
         states = entity.states
@@ -330,6 +348,11 @@ class Site:
         rate = self.flows.battery.get(entity.index, 0)
         stored = self.memory.stored[entity.index] + rate * (self._now - self.memory.at)
         return min(max(stored, 0), entity.bank.full)
+
+    def swaps(self, box: str) -> int:
+        """How many things of a box were swapped ever."""
+        ids = {entity.id for entity in self.scenario.box(box)}
+        return sum(count for name, count in self.memory.swapped.items() if name.partition("/")[0] in ids)
 
     def discharged(self, entity: Entity) -> int:
         """Microjoules ever taken out of the bank of a storage."""

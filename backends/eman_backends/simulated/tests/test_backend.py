@@ -268,3 +268,41 @@ async def test_before_open_and_after_close_nothing_answers(opened: Open) -> None
     await strip.close()
     with pytest.raises(Unavailable, match="not open"):
         await strip.read()
+
+
+async def test_what_is_swapped_is_another_of_its_kind(opened: Open, hands: Hands, tmp_path: Path) -> None:
+    """A swapped server has other identifiers and counts from nothing; its way breaks until it is opened again."""
+    server, strip = await opened("srv-03"), await opened("pdu-b")
+    hands.elapsed += 3600
+    assert watts(await server.read(), Quantity.ENERGY_RECEIVED) != 0
+    (before,) = (await server.open()).entities
+    site = site_of(tmp_path / "simulated")
+    site.swap(site.scenario.entity("srv-03"))
+    with pytest.raises(Unavailable, match="not what it was"):
+        await server.read()
+    (after,) = (await server.open()).entities
+    assert {each.kind for each in after.foreign_ids} == {each.kind for each in before.foreign_ids}
+    assert not set(after.foreign_ids) & set(before.foreign_ids)
+    assert after.uuid != before.uuid
+    assert (after.id, after.model) == (before.id, before.model)
+    assert watts(await server.read(), Quantity.ENERGY_RECEIVED) == 0
+    assert watts(await strip.read(), Quantity.ENERGY_RECEIVED) != 0, "others are as they were"
+
+
+async def test_a_part_is_swapped_alone(opened: Open, hands: Hands, tmp_path: Path) -> None:
+    """A network card leaves the serial number; a string of batteries has its cycles from 0 and leaves the other."""
+    server, ups = await opened("srv-03"), await opened("ups-1")
+    identifiers = {each.kind: each.value for each in (await server.open()).entities[0].foreign_ids}
+    strings = [battery.identifier for battery in (await ups.open()).entities[0].batteries]
+    site = site_of(tmp_path / "simulated")
+    site.swap(site.scenario.entity("srv-03"), "mac-address")
+    site.swap(site.scenario.entity("ups-1"), "string-1")
+    again = {each.kind: each.value for each in (await server.open()).entities[0].foreign_ids}
+    assert again["serial-number"] == identifiers["serial-number"]
+    assert again["mac-address"] != identifiers["mac-address"]
+    one, other = (await ups.open()).entities[0].batteries
+    assert one.identifier != strings[0]
+    assert other.identifier == strings[1]
+    told = await ups.read()
+    assert watts(told, Quantity.CYCLE_COUNT, Point("", None, "string-1")) == 0
+    assert watts(told, Quantity.CYCLE_COUNT, Point("", None, "string-2")) == 33

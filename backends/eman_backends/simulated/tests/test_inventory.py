@@ -86,3 +86,11 @@ def test_states_and_batteries_are_described() -> None:
     assert [battery.name for battery in ALL["ups-1"].batteries] == ["string-1", "string-2"]
     assert ALL["srv-09"].state_sets[0].name == "redfish"
     assert ALL["srv-01"].power_limits == (Decimal(150), Decimal(500))
+
+
+def test_strings_of_batteries_are_parts_of_their_storage() -> None:
+    """Each string is an entity inside the UPS, named by its entry there, with the serial number it has there."""
+    for battery in ALL["ups-1"].batteries:
+        part = ALL[battery.entity or ""]
+        assert (part.contained_in, part.entity_class) == ("ups-1", "component")
+        assert [each.value for each in part.foreign_ids] == [battery.identifier]

@@ -157,3 +157,17 @@ def test_the_file_is_json_by_names(tmp_path: Path) -> None:
     kept = json.loads(path.read_text())
     assert kept["supply"] == {"pdu-a/outlet-7": "off"}
     assert kept["state"]["srv-01"] == "dmtf-on"
+
+
+def test_what_was_swapped_stays_so(tmp_path: Path) -> None:
+    """A site that is started again has what was put in last."""
+    path = tmp_path / "demo.json"
+    clocked = Clocked(path=path)
+    clocked.run(600)
+    for entity, part in (("srv-03", None), ("ups-1", "string-1")):
+        clocked.site.swap(DEMO.entity(entity), part)
+    again = restarted(clocked, path)
+    assert again.site.memory.swapped == {"srv-03": 1, "ups-1/string-1": 1}
+    assert again.site.memory.unworn == clocked.site.memory.unworn
+    assert again.site.swaps("srv-03") == 1
+    assert again.site.swaps("srv-04") == 0
