@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,7 @@ Number = Decimal | int | float
 _STAMPS_KEPT = 4096  # readings of one pass share few instants; the memo is emptied when it is full
 _stamps: dict[float, str] = {}
 _MINUTES = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))  # of a day
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def decimal64(digits: int) -> Callable[[Number], str]:
@@ -118,6 +120,10 @@ class Identities:
     def is_a(self, name: str, base: str) -> bool:
         """Whether ``name`` is ``base`` or derived from it."""
         return self._schema.derived(name, base, or_self=True)
+
+
+def is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
 
 
 def optional(node: SchemaNode, name: str) -> SchemaNode | None:

@@ -124,12 +124,14 @@ class Domain:
 
     def _recall(self, running: Inner, now: Now) -> None:
         """What devices told before they were last seen is known at once; it is news to nobody."""
+        self.site.uuids.recalling = True
         for (name,) in entries(running, self.site.link_nodes.backend):
             told = self._archive.inventory(name)
             if told is not None:
                 link = self._link(name)
                 self.site.set_inventory(link, told, now, [])
                 self.intake.link_turned(link, now, [])
+        self.site.uuids.recalling = False
         self._archive.forget()
 
     def _touched(self, change: Change | None, running: Inner, node: SchemaNode) -> Iterable[Touched]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -29,7 +29,6 @@ _decimal = decimal64(3)
 _UNFIT = re.compile(r"[^A-Za-z0-9._~\-]+")
 _CATEGORIES = frozenset({"consumer", "producer", "meter", "distributor", "store"})
 _CURRENTS = frozenset({"ac", "dc", "mixed"})
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Reachability(StrEnum):
@@ -64,8 +63,9 @@ def fit_name(text: str, length: int) -> str:
 class EntityNodes:
     """The schema nodes of the list entity, with those of everything below."""
 
-    def __init__(self, schema: Schema, identities: Identities) -> None:
+    def __init__(self, schema: Schema, identities: Identities, new_uuid: Callable[[str], str]) -> None:
         self.identities = identities
+        self.new_uuid = new_uuid
         self.entities = schema.find("/eman-entity:energy-management/entities")
         self.entity = entity = self.entities.child("entity")
         self.id = entity.child("id")
@@ -173,11 +173,11 @@ class Entity:
         "uuid",
     )
 
-    def __init__(self, nodes: EntityNodes, sets: StateSets, id_: str, uuid: str) -> None:
+    def __init__(self, nodes: EntityNodes, sets: StateSets, id_: str) -> None:
         self.nodes = nodes
         self.id = id_
         self.key: Key = (id_,)
-        self.uuid = uuid
+        self.uuid = ""  # given as soon as it appears
         self.config: Inner | None = None
         self.tellers: dict[tuple[str, str], Teller] = {}  # by backend and local name
         self.meter = Meter(nodes.readings, self)
@@ -476,15 +476,3 @@ class Entity:
             children[nodes.peer_uuid] = uuid
         children[nodes.evidence] = relation.evidence.value
         return children
-
-
-def chosen_uuid(infos: list[EntityInfo]) -> str | None:
-    """The uuid that the device itself tells, if it is one."""
-    for info in infos:
-        if info.uuid is not None and is_uuid(info.uuid):
-            return info.uuid.lower()
-    return None
-
-
-def is_uuid(text: str) -> bool:
-    return _UUID.fullmatch(text) is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from eman_netconf.energy.accumulation import Flow
-from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, optional, stamp
+from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, is_uuid, optional, stamp
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Base, Entry, Leaves
@@ -127,15 +127,13 @@ class Interface:
         "supply",
         "supply_since",
         "switch",
-        "uuid",
     )
 
-    def __init__(self, nodes: InterfaceNodes, entity: Entity, name: str, uuid: str) -> None:
+    def __init__(self, nodes: InterfaceNodes, entity: Entity, name: str) -> None:
         self._nodes = nodes
         self.entity = entity
         self.name = name
         self.end = End(entity.id, name)
-        self.uuid = uuid
         self.meter = Meter(nodes.readings, self)
         self.info: InterfaceInfo | None = None
         self.config: Inner | None = None
@@ -155,6 +153,14 @@ class Interface:
         self._supply_node: Inner | None = None
 
     # what it is
+
+    @property
+    def uuid(self) -> str:
+        """Its own where the device tells one, else one made of its entity's and its name."""
+        told = self.info.uuid if self.info is not None else None
+        if told is not None and is_uuid(told):
+            return told.lower()
+        return self.entity.nodes.new_uuid(f"{self.entity.uuid}/{self.name}")
 
     @property
     def built_as(self) -> Direction | None:

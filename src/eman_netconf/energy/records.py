@@ -92,6 +92,7 @@ class Archive:
                     **_moves(interface.pace),
                 }
         return {
+            "uuid": entity.uuid,
             "energy": entity.meter.energy.dump(),
             "metered": entity.meter.metered,
             "states": {name: tracker.dump() for name, tracker in entity.states.trackers.items()},
@@ -135,6 +136,7 @@ class Archive:
         record = self._waiting.pop(entity.id, None)
         if record is None:
             return False
+        entity.uuid = record.get("uuid", "")
         self._waiting_interfaces[entity.id] = dict(record["interfaces"])
         entity.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
         entity.meter.metered = record["metered"]

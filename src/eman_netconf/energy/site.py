@@ -11,13 +11,14 @@ from eman_netconf.energy.batteries import Battery
 from eman_netconf.energy.canonical import Identities, clipped
 from eman_netconf.energy.claims import configured_claim, discovered_claim, proxying_claim
 from eman_netconf.energy.effects import Effect
-from eman_netconf.energy.entities import Entity, EntityNodes, Teller, chosen_uuid, fit_name, is_uuid
+from eman_netconf.energy.entities import Entity, EntityNodes, Teller, fit_name
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link, LinkNodes
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.pacing import set_paces
 from eman_netconf.energy.relationships import REPORTING, End, Graph, Role
 from eman_netconf.energy.state_sets import StateSets
+from eman_netconf.energy.uuids import UUID_KIND, Uuids, told_uuids
 from eman_netconf.energy.values import BatteryInfo, Direction, EntityInfo, InterfaceInfo, Inventory, Now, Point, Supply
 from eman_netconf.energy.wiring import connect, set_parts
 from eman_netconf.yang.schema import Schema, SchemaNode
@@ -37,7 +38,7 @@ class Site:
 
     def __init__(self, schema: Schema, new_uuid: Callable[[str], str]) -> None:
         self.identities = Identities(schema)
-        self.nodes = EntityNodes(schema, self.identities)
+        self.nodes = EntityNodes(schema, self.identities, new_uuid)
         self.link_nodes = LinkNodes(schema)
         self.sets = StateSets(schema, self.identities)
         self.notices = Notices(schema)
@@ -53,7 +54,7 @@ class Site:
         self.maintenance: Callable[[str], str | None] = lambda _id: None  # of an entity, as a sentence
         self.refreshed: dict[str, Entity | None] = {}  # since somebody looked; None = gone
         self.renamed: list[tuple[str, str]] = []  # ids before and after, since somebody looked
-        self._new_uuid = new_uuid
+        self.uuids = Uuids(new_uuid)
         self._configured_ids: dict[ForeignKey, str] = {}  # foreign ids in configuration
         self._discovered_ids: dict[ForeignKey, set[_Told]] = {}
         self._supposed: Mapping[End, Direction] = {}
@@ -250,7 +251,7 @@ class Site:
         own = self.entities.get(info.id)
         if own is not None and own.config is not None:
             return info.id
-        for key, _foreign in self.nodes.foreign_ids.canonical(info.foreign_ids):
+        for key in self._keys(info):
             configured = self._configured_ids.get(key)
             if configured is None:
                 continue
@@ -259,6 +260,11 @@ class Site:
             if key[0] not in _SCOPED or not others:
                 return configured
         return info.id
+
+    def _keys(self, info: EntityInfo) -> list[ForeignKey]:
+        """The identifiers by which configuration may mean what a backend tells of."""
+        foreign = [key for key, _ in self.nodes.foreign_ids.canonical(info.foreign_ids)]
+        return foreign + [(UUID_KIND, uuid) for uuid in told_uuids([info])]
 
     def _tell(self, told: _Told, info: EntityInfo, now: Now, out: list[Effect]) -> Entity:
         """A backend tells of an entity, newly or again."""
@@ -273,14 +279,17 @@ class Site:
             known = self._move(told, known, id_, now, out)
         entity = known or self.entities.get(id_) or self._create(id_, None, now, out, info=info)
         link.tells[told[1]] = entity.id
+        gone: str | None = None
         if told in entity.tellers:
             entity.tellers[told].info = info
             if old is not None and nameplates.replaced(old, info):
+                gone = old.uuid.lower() if old.uuid else None
                 inside = (self.entities.get(id_) for id_ in self.components(entity.id))
                 nameplates.renew(entity, [component for component in inside if component is not None])
             self._tell_changed_ids(entity, old, info, now, out)
         else:
             entity.tellers[told] = Teller(told[0], info)
+        self._settle_uuid(entity, told_uuids(entity.infos), now, out, gone)
         self._learn_batteries(entity, now, out, announce=old is not None)
         self._alias(info, entity)
         return entity
@@ -333,13 +342,12 @@ class Site:
             del self.links[name]
 
     def _index(self, told: _Told, old: EntityInfo | None, new: EntityInfo | None) -> None:
-        canonical = self.nodes.foreign_ids.canonical
-        for key, _ in canonical(old.foreign_ids) if old is not None else ():
+        for key in self._keys(old) if old is not None else ():
             tellers = self._discovered_ids.get(key, set())
             tellers.discard(told)
             if not tellers:
                 self._discovered_ids.pop(key, None)
-        for key, _ in canonical(new.foreign_ids) if new is not None else ():
+        for key in self._keys(new) if new is not None else ():
             self._discovered_ids.setdefault(key, set()).add(told)
         for id_ in _mentions(old) if old is not None else ():
             self._mentioned[id_].pop(told)
@@ -378,18 +386,20 @@ class Site:
         info: EntityInfo | None = None,
         quiet: bool = False,
     ) -> Entity:
-        uuid = (chosen_uuid([info]) if info is not None else None) or self._new_uuid(id_)
-        entity = self.entities[id_] = Entity(self.nodes, self.sets, id_, uuid)
+        entity = self.entities[id_] = Entity(self.nodes, self.sets, id_)
         entity.config = config
         entity.stir()
         self.generation += 1
-        if not self.appeared(entity) and not quiet:
+        known = self.appeared(entity)
+        self._settle_uuid(entity, told_uuids([info] if info is not None else []), now, out)
+        if not known and not quiet:
             inside = info.contained_in if info is not None else entity.configured(self.nodes.contained_in)
             out.append(self.notices.about("entity-added", entity, now.wall, {"contained-in": inside}))
         return entity
 
     def _remove(self, entity: Entity, now: Now, out: list[Effect]) -> None:
         self._drop(entity.id)
+        self.uuids.release(entity)
         for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
             set_parts(meter, ())
         out.append(self.notices.about("entity-removed", entity, now.wall))
@@ -427,6 +437,8 @@ class Site:
             self.refresh(entity)
         else:
             self._drop(entity.id)
+            self.uuids.release(entity)
+        self._settle_uuid(target, told_uuids(target.infos), now, out)
         target.judge_reach(now.wall)
         self._learn_batteries(target, now, out, announce=False)
         self.refresh(target)
@@ -455,6 +467,21 @@ class Site:
     def _announce_rename(self, entity: Entity, before: str, now: Now, out: list[Effect]) -> None:
         leaves = {"old-value": before, "new-value": entity.id}
         out.append(self.notices.about("identifier-changed", entity, now.wall, leaves))
+
+    def _settle_uuid(
+        self, entity: Entity, told: list[str], now: Now, out: list[Effect], gone: str | None = None
+    ) -> None:
+        """See to it that an entity has the uuid of its device, and that those around show it."""
+        for changed, before in self.uuids.settle(entity, told, gone):
+            leaves = {"kind": UUID_KIND, "old-value": before, "new-value": changed.uuid}
+            out.append(self.notices.about("identifier-changed", changed, now.wall, leaves))
+            changed.identity_changed()
+            changed.keep()
+            around = {relation.peer for relation in self.graph.of(changed.id)}
+            for interface in changed.interfaces.values():
+                interface.identity_changed()
+                around.update(other.entity for other, _, _ in self.graph.wired(interface.end))
+            self.rewire((changed.id, *sorted(around)))
 
     def _tell_changed_ids(
         self, entity: Entity, old: EntityInfo | None, new: EntityInfo, now: Now, out: list[Effect]
@@ -515,8 +542,7 @@ class Site:
         for name, known in names.items():
             interface = entity.interfaces.get(name)
             if interface is None:
-                uuid = self._new_uuid(f"{entity.id}/{name}")
-                interface = entity.interfaces[name] = Interface(self.nodes.interfaces, entity, name, uuid)
+                interface = entity.interfaces[name] = Interface(self.nodes.interfaces, entity, name)
                 self.interface_appeared(interface)
                 entity.interface_changed()
             info, point, backend = known if known is not None else (None, None, "")
@@ -527,8 +553,6 @@ class Site:
                 interface.supply_changed()
             switchable = info is not None and info.switchable and self.nodes.interfaces.control is not None
             interface.switch = (backend, point) if switchable and point is not None else None
-            if info is not None and info.uuid is not None and is_uuid(info.uuid):
-                interface.uuid = info.uuid.lower()
         grids = tuple(face.name for face in entity.interfaces.values() if face.built_as is Direction.BOTH)
         if grids:
             self._grids[entity.id] = grids
