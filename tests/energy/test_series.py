@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.collector import ALL
 from eman_netconf.energy.effects import Changed, Effect, Record
-from eman_netconf.energy.samples import Channel, Kept, Mark, Sample, Tick
+from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, Tick
 from eman_netconf.energy.series import CAPACITY, Present
-from eman_netconf.energy.values import EntityInfo, Quantity
+from eman_netconf.energy.values import EntityInfo, Now, Quantity
 from eman_netconf.errors import ErrorTag, RpcErrors
 from tests.energy.bench import Bench, outlet
 
@@ -183,7 +184,7 @@ def test_what_is_shown(boot: Callable[[], Bench]) -> None:
     assert site.shown("nothing").leaf("stored") == "0"
     assert site.shown("nothing").leaf("newest") is None
     assert Changed("pdu", "series") in site.bench.effects
-    assert Kept(Channel("pdu", "", Q.ACTIVE_POWER, 0, "demand"), LENGTH, 3) in site.kept
+    assert Kept(Channel("pdu", "", Q.ACTIVE_POWER, 0, "demand"), LENGTH, 3, Joining.MEAN) in site.kept
 
 
 def test_a_gap_is_a_gap(boot: Callable[[], Bench]) -> None:
@@ -245,6 +246,40 @@ def test_reports(boot: Callable[[], Bench]) -> None:
     assert group[0]["source"].endswith("/eman-group:groups/group[name='all']/power/active")
 
 
+def test_a_block_is_whole_after_a_restart(boot: Callable[[], Bench]) -> None:
+    """Values that wait for their block are told in it after a restart, too."""
+    site = Site(boot, series("p", report="4"))
+    watts(site, *[100] * 22)
+    site.bench.wait(20)
+    before = site.values("p")
+    assert len(before) == 3
+    assert not site.bench.notices("series-samples")
+    site.restart(5, clean=True)
+    watts(site, *[100] * 20)
+    (told, *_) = site.bench.notices("series-samples")
+    assert len(told["value"].entries) == 4
+    ends = [sample.end for sample in site.of("p")][:4]
+    assert [one.leaf("end-time") for one in told["value"].entries.values()] == [stamp(end) for end in ends]
+
+
+def test_a_clock_that_was_far_ahead_is_in_nobodys_way(boot: Callable[[], Bench]) -> None:
+    """After a wrong clock is put right totals, sliding means and reports go on, and what was kept before is."""
+    sliding = {"interval-type": "sliding", "window": "120"}
+    site = Site(boot, series("t", RECEIVED, **{"interval-type": "total"}), series("s", **sliding, report="1"))
+    for leap in (0.0, 4e8, -4e8):
+        site.bench.now = Now(site.bench.now.wall + leap, site.bench.now.mono)
+        for _ in range(30):
+            site.bench.tell("pdu", Q.ACTIVE_POWER, 100)
+            count(site, 10)
+    present = [sample for sample in site.of("t") if sample.end < site.start + 1e6]
+    assert present[-1].value is not None
+    assert present[-1].value >= 800, "all that flowed, also by the wrong clock"
+    assert [sample.value for sample in site.of("s") if sample.end > present[-1].end - 180][:1] == [100_000]
+    stored = site.shown("s").leaf("stored")
+    assert int(stored) == len([sample for sample in site.of("s") if sample.end < site.start + 1e6])
+    assert site.shown("s").leaf("newest") == stamp(present[-1].end)
+
+
 def test_too_much_is_refused(boot: Callable[[], Bench]) -> None:
     """A capacity beyond what the server can keep is refused at its leaf, alone or together with the others."""
     site = Site(boot)
@@ -278,11 +313,11 @@ def test_another_definition_is_another_series(boot: Callable[[], Bench]) -> None
     site.configure(series("p", capacity="2", sampling="maximum"))
     site.save()
     channel = Channel("pdu", "", Q.ACTIVE_POWER, 0, "p")
-    assert site.kept == [Kept(channel, LENGTH, 0), Kept(channel, LENGTH, 2)]
+    assert site.kept == [Kept(channel, LENGTH, 0, Joining.MEAN), Kept(channel, LENGTH, 2, Joining.MAXIMUM)]
     assert site.shown("p").leaf("stored") == "0"
     site.configure()
     site.save()
-    assert site.kept[-1] == Kept(channel, LENGTH, 0)
+    assert site.kept[-1] == Kept(channel, LENGTH, 0, Joining.MAXIMUM)
     assert {key: record for key, record in site.records.items() if key.startswith("series:")} == {"series:pdu/p": None}
 
 

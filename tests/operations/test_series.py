@@ -43,7 +43,7 @@ class Lab(EnergyBench):
     def __init__(self, schema: Schema, folder: Path) -> None:
         super().__init__(schema, start=START)
         self.clock = self.now
-        self.store = SampleStore(folder, lambda: self.clock.wall)
+        self.store = SampleStore(folder, lambda: self.clock)
         self.published: list[Callable[[Inner, str], object]] = []
 
     def moment(self) -> Now:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eman_netconf.energy.samples import Channel, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
+from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
 from eman_netconf.energy.values import Method, Quantity
 from eman_netconf.server.samples import retention, sealing
 from eman_netconf.server.samples.columns import Column, decode, encode
@@ -312,24 +312,103 @@ def test_a_series_keeps_its_capacity(shelf: Shelf) -> None:
     """A configured series keeps so many samples as its capacity says, fewer when that is made smaller, none when it
     ends; the history of the site is not touched."""
     series = WATTS._replace(series="peak")
-    shelf.take(Kept(series, 900.0, 5))
+    shelf.take(Kept(series, 900.0, 5, Joining.MEAN))
     for step in range(1, 9):
         shelf.take(tick(T0 + 900 * step, {series: step, WATTS: step}, 900.0))
     assert [one.value for one in shelf.all(series)] == [4, 5, 6, 7, 8]
     assert len(shelf.reader.samples(series, 0.0, FOREVER, None, 100)[0]) == 5, "what made room is no gap"
     assert shelf.reader.span(series).stored == 5
     shelf.again()
-    shelf.take(Kept(series, 900.0, 2))
+    shelf.take(Kept(series, 900.0, 2, Joining.MEAN))
     assert [one.value for one in shelf.all(series)] == [7, 8]
-    shelf.take(Kept(series, 900.0, 0))
+    shelf.take(Kept(series, 900.0, 0, Joining.MEAN))
     assert shelf.all(series) == []
     assert len(shelf.all(WATTS)) == 8
+
+
+@pytest.mark.parametrize(
+    ("joining", "expected"),
+    [
+        (Joining.SUM, [15, 18]),
+        (Joining.MEAN, [5, 6]),
+        (Joining.MINIMUM, [2, 1]),
+        (Joining.MAXIMUM, [9, 10]),
+        (Joining.LAST, [4, 7]),
+    ],
+)
+def test_a_series_becomes_coarser_as_it_says(shelf: Shelf, joining: Joining, expected: list[int]) -> None:
+    """Values of a series are joined as their sampling asks for, wherever a question begins, also after a restart."""
+    series = WATTS._replace(series="some")
+    shelf.take(Kept(series, 60.0, 100, joining))
+    for step, value in enumerate((9, 2, 4, 1, 10, 7), 1):
+        shelf.take(tick(T0 + 60 * step, {series: value}))
+    shelf.again()
+    found = shelf.all(series, 180.0)
+    assert [(one.start - T0, one.end - T0, one.value) for one in found] == [
+        (0, 180, expected[0]),
+        (180, 360, expected[1]),
+    ]
+    half, _ = shelf.reader.samples(series, T0 + 70, FOREVER, 180.0, 10)
+    assert [one.value for one in half] == expected
+
+
+def test_of_intervals_that_overlap_the_newest_stands(shelf: Shelf) -> None:
+    """Totals and sliding intervals are not added up: one of them stands for a longer interval, without false gaps."""
+    series = PDU._replace(series="total")
+    shelf.take(Kept(series, 60.0, 100, Joining.NEWEST))
+    for step in (1, 2, 3, 4, 5, 9, 10, 11, 12):
+        end = T0 + 60 * step
+        shelf.take(Tick(end, 60.0, {series: Sample(T0, end, step * 10, Method.DIRECT_METER)}))
+    found, _ = shelf.reader.samples(series, 0.0, FOREVER, 180.0, 10)
+    assert [(one.start - T0, one.end - T0, one.value) for one in found] == [
+        (0, 180, 30),
+        (0, 300, 50),
+        (0, 540, 90),
+        (0, 720, 120),
+    ]
+
+
+def test_a_series_can_be_joined_another_way(shelf: Shelf) -> None:
+    """What a series says of itself later is followed, and two values of one instant are joined like those of many."""
+    series = WATTS._replace(series="some")
+    for value in (5, 3, 8):
+        shelf.take(tick(T0 + 60, {series: value}))
+    assert [one.value for one in shelf.all(series)] == [6]
+    shelf.take(Kept(series, 60.0, 100, Joining.MINIMUM))
+    for value in (5, 3, 8):
+        shelf.take(tick(T0 + 120, {series: value}))
+    assert [one.value for one in shelf.all(series, 120.0)] == [3]
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What an earlier server kept is read on."""
+    old = Shelf(tmp_path)
+    old.take(tick(T0 + 60, {PDU: 7, WATTS._replace(series="some"): 5}))
+    old.db.executescript(
+        "ALTER TABLE channel DROP COLUMN joining; UPDATE meta SET value = 1 WHERE name = 'format';"
+        "DELETE FROM meta WHERE name = 'aged'"
+    )
+    old.close()
+    new = Shelf(tmp_path)
+    new.take(tick(T0 + 120, {PDU: 8}))
+    assert [one.value for one in new.all(PDU, 120.0)] == [15]
+    assert [one.value for one in new.all(WATTS._replace(series="some"))] == [5]
+    new.close()
+
+
+def test_a_clock_far_ahead_leaves_a_series_its_past(shelf: Shelf) -> None:
+    """When a series is full, values that a wrong clock put far ahead make room before those of the past do."""
+    series = WATTS._replace(series="some")
+    shelf.take(Kept(series, 60.0, 4, Joining.MEAN))
+    for step in (1, 2, 1_000_000, 1_000_001, 3, 4):
+        shelf.take(tick(T0 + 60 * step, {series: step}))
+    assert [one.value for one in shelf.all(series)] == [1, 2, 3, 4]
 
 
 def test_a_correction_is_in_series_too(shelf: Shelf) -> None:
     """A correction adds to the samples of series by their own intervals, also of those that overlap."""
     series = PDU._replace(series="sliding")
-    shelf.take(Kept(series, 900.0, 100))
+    shelf.take(Kept(series, 900.0, 100, Joining.MEAN))
     for step in range(2, 6):
         end = T0 + 900 * step
         shelf.take(Tick(end, 900.0, {series: Sample(end - 1800, end, 10, Method.DIRECT_METER)}))

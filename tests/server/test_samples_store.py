@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from eman_netconf.energy.samples import Channel, Mark, Renamed, Stretch
+from eman_netconf.energy.values import Now
 from eman_netconf.errors import RpcError
 from eman_netconf.server.samples import file, sealing, writer
 from eman_netconf.server.samples.file import FORMAT
@@ -36,11 +37,15 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.wall = T0
+        self.leapt: Now | None = None  # where the wall clock does not run as time does
         self.stores: list[SampleStore] = []
 
     def store(self, settings: Settings | None = None, **more: int) -> SampleStore:
-        self.stores.append(SampleStore(self.folder, lambda: self.wall, settings, **more))
+        self.stores.append(SampleStore(self.folder, self.now, settings, **more))
         return self.stores[-1]
+
+    def now(self) -> Now:
+        return self.leapt or Now(self.wall, self.wall)
 
     @property
     def path(self) -> Path:
@@ -98,6 +103,36 @@ async def test_sealed_and_dropped_by_itself(site: Site) -> None:
     await until(lambda: (store.told.oldest or 0) > T0)
     assert store.told.size > 0
     assert store.told.last_write is not None
+
+
+async def test_a_clock_that_leaps_ages_nothing(site: Site) -> None:
+    """A clock years ahead, or not set at all, costs nothing that is kept, and what comes afterwards is found; one that
+    stays there is believed after some hours."""
+    store = site.store(Settings(raw=DAY, hourly=DAY, daily=DAY))
+    years = 3000 * DAY
+    for turn, leap in enumerate((0.0, years, years, 1e5 - T0, 0.0)):
+        site.leapt = Now(T0 + 60 * turn + leap, 60.0 * turn)
+        store.record(tick(site.leapt.wall // 60 * 60, {PDU: turn, WATTS: turn}))
+        store.configure(Settings(raw=DAY, hourly=DAY, daily=DAY))
+        await looked_after(store)
+    found, _ = await store.samples(WATTS, T0 - 60, T0 + HOUR, None, 100)
+    assert [one.value for one in found if one.value is not None] == [0, 4]
+    await store.close()
+    for hour in range(6):
+        site.leapt = Now(T0 + 300 + years + HOUR * hour, 300.0 + HOUR * hour)
+        if not hour:
+            store = site.store(Settings(raw=DAY, hourly=DAY, daily=DAY))
+        await looked_after(store)
+        assert (await store.samples(WATTS, T0 - 60, T0 + HOUR, None, 100))[0]
+    site.leapt = Now(T0 + 300 + years + 6 * HOUR, 300.0 + 6 * HOUR)
+    await until(lambda: (store.told.oldest or 0) > T0 + DAY)
+
+
+async def looked_after(store: SampleStore) -> None:
+    """Wait until the file was looked after once more."""
+    before = store.told
+    await store.written()
+    await until(lambda: store.told is not before)
 
 
 async def test_bounded_by_size(site: Site) -> None:
@@ -253,10 +288,11 @@ from eman_netconf.server.samples import sealing, writer
 from eman_netconf.server.samples.store import SampleStore
 from tests.server.test_samples import PDU, T0, WATTS, tick
 from eman_netconf.energy.samples import Channel
+from eman_netconf.energy.values import Now
 
 writer.WRITE_WITHIN, writer.LOOK_EVERY, sealing.GRACE = 0.001, 0.001, 0.0
 first, wall = int(sys.argv[2]), [T0]
-store = SampleStore(Path(sys.argv[1]), lambda: wall[0])
+store = SampleStore(Path(sys.argv[1]), lambda: Now(wall[0], wall[0]))
 others = [Channel(f"o{number}", "", "active-power") for number in range(200)]
 minute = first
 while True:

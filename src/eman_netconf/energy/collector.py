@@ -13,7 +13,7 @@ from eman_netconf.energy.ledger import Rounds, Wall
 from eman_netconf.energy.measurements import METHOD_NAMES, Meter
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.places import source
-from eman_netconf.energy.samples import Kept, Sample, Stretch
+from eman_netconf.energy.samples import Sample, Stretch
 from eman_netconf.energy.series import CAPACITY, EnergySeries, Series, SeriesNodes, ValueSeries
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.timers import Timers
@@ -167,12 +167,12 @@ class Collector:
                 series = Series(home, name, entry, now.wall)
                 series.load(self._waiting.get(_name(home.key, name), {}))
                 self._taken += series.capacity
-                out.append(Record(Kept(series.channel, series.rule.length, series.capacity)))
+                out.append(Record(series.kept(series.capacity)))
             elif series.config is not entry:
                 self._taken -= series.capacity
                 series.reconfigure(entry)
                 self._taken += series.capacity
-                out.append(Record(Kept(series.channel, series.rule.length, series.capacity)))
+                out.append(Record(series.kept(series.capacity)))
             home.by_name[name] = series
         for series in known.values():
             self._drop(home, series, now, out)
@@ -214,7 +214,7 @@ class Collector:
         self._untrack(series, now, out)
         self._taken -= series.capacity
         self.unsaved[home.key, series.name] = None
-        out.append(Record(Kept(series.channel, series.rule.length, 0)))
+        out.append(Record(series.kept(0)))
 
     def leave(self, record_key: str, now: Now, out: list[Effect]) -> None:
         home = self._homes.pop(record_key, None)

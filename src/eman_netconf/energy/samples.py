@@ -25,6 +25,17 @@ def worst(*marks: Mark) -> Mark:
     return max(marks, key=_RANKS.__getitem__)
 
 
+class Joining(StrEnum):
+    """How values of several intervals become the value of a longer one."""
+
+    SUM = "sum"
+    MEAN = "mean"  # over time
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    LAST = "last"  # that of the newest
+    NEWEST = "newest"  # the intervals overlap: the newest stands as it is, with its own beginning and end
+
+
 #: Fraction digits to which samples are kept; three where nothing else is said.
 DIGITS: Mapping[str, int] = {Quantity.POWER_FACTOR: 4}
 
@@ -100,6 +111,7 @@ class Kept:
     channel: Channel
     period: float
     capacity: int
+    joining: Joining
 
 
 @dataclass(frozen=True, slots=True)

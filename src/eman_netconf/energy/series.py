@@ -19,13 +19,15 @@ from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.ledger import EnergyTrack, Flowed, Held, Ticks, ValueTrack, Wall
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.quantities import COUNTERS, SelectorNodes, selector
-from eman_netconf.energy.samples import Channel, Mark, Sample, Stretch, digits, worst
+from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, Stretch, digits, worst
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.values import Method, Now, Quantity
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner
 
 CAPACITY = 100_000  # samples that one series may keep
+_FAR = 86_400.0  # seconds; values that much in the future are those of a clock that was wrong
+_UNSET = 1_577_836_800.0  # 2020: a clock that shows an earlier time is not set
 _FURTHEST = 1000  # intervals that energy which is known late is still put into
 _METHODS = tuple(RANK)
 _MARKS = tuple(Mark)
@@ -62,6 +64,12 @@ class Rule(NamedTuple):
     def counts(self) -> bool:
         """Whether it is of energy."""
         return self.watched is not None and self.watched.quantity in COUNTERS
+
+    @property
+    def joining(self) -> Joining:
+        if self.interval is not Interval.DELTA:
+            return Joining.NEWEST
+        return Joining.SUM if self.counts else _JOININGS[self.sampling]
 
 
 class SeriesNodes:
@@ -214,6 +222,15 @@ class Present:
         self.count += 1
         self.limit()
 
+    def cut(self, upto: float) -> None:
+        """There is nothing after ``upto`` any more."""
+        while self.runs and self.runs[-1][0] > upto:
+            self.runs.pop()
+        if self.newest > upto:
+            first = self.runs[-1][0]
+            self.runs[-1][1] = first + (upto - first) // self.length * self.length
+        self.count = sum(self._long(run) for run in self.runs)
+
     def limit(self) -> None:
         """The oldest make room."""
         while self.count > self.capacity:
@@ -269,6 +286,10 @@ class Series:
         part = f"battery:{watched.battery}" if watched.battery else part
         return Channel(self._home.key, part, watched.quantity, watched.phase, self.name)
 
+    def kept(self, capacity: int) -> Kept:
+        """What the store is told of it."""
+        return Kept(self.channel, self.rule.length, capacity, self.rule.joining)
+
     def reconfigure(self, config: Inner) -> None:
         """Another entry with the same rule."""
         self.config = config
@@ -289,6 +310,8 @@ class Series:
         track = self.track
         if track is None:
             return True
+        if self.held.newest > now.wall + _FAR and now.wall > _UNSET:
+            self._forget(now.wall)
         taken = track.take(track.over(edge))
         for end, slot in taken:
             sample = self._value(end, slot)
@@ -300,6 +323,11 @@ class Series:
             self._node = None
             self._home.turned(out)
         return track.closed >= edge
+
+    def _forget(self, upto: float) -> None:
+        """The clock was far ahead: what is of times that are still to come is in nobody's way."""
+        self.held.cut(upto)
+        self._ring = deque(step for step in self._ring if step[0] <= upto)
 
     def _value(self, end: float, slot: Flowed | Held) -> Sample | None:
         """The value of the interval that ended at ``end``, of which ``slot`` is the newest step."""
@@ -411,6 +439,7 @@ class Series:
             "ring": [[end, _dumped(slot)] for end, slot in self._ring],
             "runs": [list(run) for run in self.held.runs],
             "peak": self._peak,
+            "block": self._block,
             "open": [[end, _dumped(slot)] for end, slot in self.track.everything()] if self.track is not None else [],
         }
 
@@ -423,6 +452,10 @@ class Series:
         self._ring = deque((end, self._slot(slot)) for end, slot in saved["ring"])
         self.held = Present(self.rule.length, self.capacity, [(first, last) for first, last in saved["runs"]])
         self._peak = (saved["peak"][0], saved["peak"][1]) if saved["peak"] is not None else None
+        self._block = [
+            Sample(start, end, value, method, coverage, Mark(mark))
+            for start, end, value, method, coverage, mark in saved.get("block", ())
+        ]
 
     def resume(self, saved: Mapping[str, Any]) -> None:
         """Go on with the intervals that were not over."""
@@ -447,6 +480,13 @@ _CHOSEN: Mapping[Sampling, Callable[[Held], float | None]] = {
     Sampling.MEAN: lambda held: held.mean,
     Sampling.MINIMUM: lambda held: held.low,
     Sampling.MAXIMUM: lambda held: held.high,
+}
+
+_JOININGS: Mapping[Sampling, Joining] = {
+    Sampling.SAMPLED: Joining.LAST,
+    Sampling.MEAN: Joining.MEAN,
+    Sampling.MINIMUM: Joining.MINIMUM,
+    Sampling.MAXIMUM: Joining.MAXIMUM,
 }
 
 

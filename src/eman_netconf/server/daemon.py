@@ -128,7 +128,7 @@ class Daemon:
             stack.push_async_callback(events.close)
             stack.push_async_callback(_cancelled, asyncio.create_task(events.tend(), name="events"))
             # samples, which take what the energy core records to its end
-            self.samples = SampleStore(state, lambda: self.clock.now().wall)
+            self.samples = SampleStore(state, self.clock.now)
             stack.push_async_callback(self.samples.close)
             # the energy core
             history = History(state / "history.sqlite", models(self.schema))

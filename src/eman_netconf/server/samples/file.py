@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 #: A row of ``block``, ``hourly`` and ``daily`` is found by (hour or day) << SHELF_BITS | shelf: rows of one time lie
 #: side by side, so sealing appends, and what is too old goes in one piece.
@@ -18,7 +18,8 @@ SHELF_BITS: Final = 24
 SHARD_BITS: Final = 7
 
 #: shelf: the things samples are of. Two shelves of one owner are read as one, so that a rename never moves samples.
-#: channel: series '' is the history of the site; else ``capacity`` bounds the rows of the channel in ``series``.
+#: channel: series '' is the history of the site; else ``capacity`` bounds the rows of the channel in ``series``, and
+#: ``joining`` says how they become coarser ('' = as those of the history).
 #: tick: what came and is not sealed yet; ``layout`` says which channels ``body`` holds.
 #: hour: how many samples of the finest interval there are of each hour.
 #: piece: energy that goes into the block of its hour when that is sealed, and is added when it is read until then.
@@ -29,7 +30,8 @@ CREATE TABLE IF NOT EXISTS shelf (id INTEGER PRIMARY KEY, owner TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS shelf_owner ON shelf (owner);
 CREATE TABLE IF NOT EXISTS channel (
     id INTEGER PRIMARY KEY, shelf INTEGER NOT NULL, part TEXT NOT NULL, quantity TEXT NOT NULL,
-    phase INTEGER NOT NULL, series TEXT NOT NULL, period REAL NOT NULL, capacity INTEGER NOT NULL, since REAL NOT NULL
+    phase INTEGER NOT NULL, series TEXT NOT NULL, period REAL NOT NULL, capacity INTEGER NOT NULL, since REAL NOT NULL,
+    joining TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS channel_shelf ON channel (shelf);
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, channels BLOB NOT NULL, qualities BLOB NOT NULL);
@@ -61,7 +63,7 @@ CREATE INDEX IF NOT EXISTS stretch_shelf ON stretch (shelf);
 """
 
 #: format of the file -> statements that bring it to the next one
-MIGRATIONS: Mapping[int, str] = {}
+MIGRATIONS: Mapping[int, str] = {1: "ALTER TABLE channel ADD COLUMN joining TEXT NOT NULL DEFAULT ''"}
 
 _WAL_PAGES: Final = 512  # of 16 KB, after which what was written goes into the file itself
 _LEFT_BESIDE: Final = ("", "-wal", "-shm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from eman_netconf.server.samples.names import Known, Names
 from eman_netconf.server.samples.state import State
 from eman_netconf.server.samples.stretches import LONG, Overlay, by_hour, overlay
 from eman_netconf.server.samples.ticks import Head
-from eman_netconf.server.samples.values import Summary, added, fits, hour_of, qualified, quality
+from eman_netconf.server.samples.values import DAY, Summary, added_as, fits, hour_of, qualified, quality
 
 #: Of a series whose tick comes before word of the series itself.
 _CAPACITY: Final = 1000
@@ -100,9 +101,9 @@ class Filing:
         if before is None:
             known.stored += 1
         else:
-            new = added(_summary(*before), new, energy=known.id in self.names.energies)
+            new = added_as(_summary(*before), new, known.joining)
         self._put(known.id, new)
-        self._cap(known)
+        self._cap(known, sample.end)
 
     def _put(self, channel: int, one: Summary) -> None:
         code = quality(one.method, one.coverage, one.mark, one.value is not None)
@@ -110,13 +111,14 @@ class Filing:
             "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)", (channel, one.end, one.start, one.value, code)
         )
 
-    def _cap(self, known: Known) -> None:
+    def _cap(self, known: Known, at: float = math.inf) -> None:
+        """The oldest make room; before them, what a clock that was wrong put far ahead of ``at``."""
         excess = (known.stored or 0) - known.capacity
         if excess > 0:
             self.db.execute(
                 'DELETE FROM series WHERE channel = ? AND "end" IN '
-                '(SELECT "end" FROM series WHERE channel = ? ORDER BY "end" LIMIT ?)',
-                (known.id, known.id, excess),
+                '(SELECT "end" FROM series WHERE channel = ? ORDER BY "end" > ? DESC, "end" LIMIT ?)',
+                (known.id, known.id, at + DAY, excess),
             )
             known.stored = known.capacity
 
@@ -129,9 +131,10 @@ class Filing:
             return
         capacity = kept.capacity if kept.channel.series else 0
         if known is None:
-            known = self.names.new(kept.channel, kept.period, self.state.newest, capacity)
+            known = self.names.new(kept.channel, kept.period, self.state.newest, capacity, kept.joining)
         else:
             self.names.change(known, period=kept.period, since=known.since, capacity=capacity)
+            self.names.join(known, kept.joining)
         if kept.channel.series:
             row = self.db.execute("SELECT count(*) FROM series WHERE channel = ?", (known.id,)).fetchone()
             known.stored = int(row[0])

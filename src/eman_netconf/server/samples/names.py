@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
-from eman_netconf.energy.samples import Channel
+from eman_netconf.energy.samples import Channel, Joining
 from eman_netconf.server.samples.file import SHARD_BITS, SHELF_BITS
 from eman_netconf.server.samples.values import ENERGIES
 
@@ -22,6 +22,7 @@ class Known:
     period: float
     capacity: int  # 0 = the history of the site
     since: float  # the start of its oldest sample, kept or not
+    joining: Joining = Joining.MEAN  # of a series
     stored: int | None = None  # samples of a series; None = not counted yet
 
     @property
@@ -43,11 +44,12 @@ class Names:
         for shelf, owner in db.execute("SELECT id, owner FROM shelf ORDER BY id DESC"):
             self._owners[owner] = shelf
         rows = db.execute(
-            "SELECT owner, part, quantity, phase, series, channel.id, shelf, period, capacity, since "
+            "SELECT owner, part, quantity, phase, series, channel.id, shelf, period, capacity, since, joining "
             "FROM channel JOIN shelf ON shelf.id = shelf ORDER BY channel.id DESC"
         )
-        for *name, id_, shelf, period, capacity, since in rows:
-            self._take_up(Channel(*name), Known(id_, shelf, period, capacity, since))
+        for *name, id_, shelf, period, capacity, since, joining in rows:
+            channel = Channel(*name)
+            self._take_up(channel, Known(id_, shelf, period, capacity, since, joining_of(channel, joining)))
 
     def _take_up(self, channel: Channel, known: Known) -> None:
         if channel not in self.channels:
@@ -72,16 +74,28 @@ class Names:
         """The channels of an owner."""
         return [(channel, self.channels[channel]) for channel in self._of.get(owner, ())]
 
-    def new(self, channel: Channel, period: float, since: float, capacity: int = 0) -> Known:
+    def new(
+        self, channel: Channel, period: float, since: float, capacity: int = 0, joining: Joining | None = None
+    ) -> Known:
         """A channel that is not there yet."""
         shelf = self.shelf(channel.owner)
-        row = (shelf, channel.part, channel.quantity, channel.phase, channel.series, period, capacity, since)
+        row = (
+            shelf,
+            channel.part,
+            channel.quantity,
+            channel.phase,
+            channel.series,
+            period,
+            capacity,
+            since,
+            joining or "",
+        )
         made = self._db.execute(
-            "INSERT INTO channel (shelf, part, quantity, phase, series, period, capacity, since) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO channel (shelf, part, quantity, phase, series, period, capacity, since, joining) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
-        known = Known(made.lastrowid or 0, shelf, period, capacity, since, 0)
+        known = Known(made.lastrowid or 0, shelf, period, capacity, since, joining_of(channel, joining or ""), 0)
         self._take_up(channel, known)
         return known
 
@@ -92,6 +106,12 @@ class Names:
         self._db.execute(
             "UPDATE channel SET period = ?, since = ?, capacity = ? WHERE id = ?", (period, since, capacity, known.id)
         )
+
+    def join(self, known: Known, joining: Joining) -> None:
+        """A series whose values become coarser in another way than was known."""
+        if joining is not known.joining:
+            known.joining = joining
+            self._db.execute("UPDATE channel SET joining = ? WHERE id = ?", (joining, known.id))
 
     def drop(self, channel: Channel) -> None:
         """Nobody asks for this channel any more; what blocks hold of it is passed over until it goes with them."""
@@ -114,3 +134,10 @@ class Names:
             else:
                 self._take_up(moved, known)
         return both
+
+
+def joining_of(channel: Channel, stored: str) -> Joining:
+    """How values of a channel become coarser, by what the file says of it."""
+    if stored:
+        return Joining(stored)
+    return Joining.SUM if channel.quantity in ENERGIES else Joining.MEAN

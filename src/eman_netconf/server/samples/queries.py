@@ -12,16 +12,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from eman_netconf.energy.samples import Channel, Energy, Mark, Sample, Span, Stretch, worst
+from eman_netconf.energy.samples import Channel, Energy, Joining, Mark, Sample, Span, Stretch, worst
 from eman_netconf.energy.values import Quantity
 from eman_netconf.server.samples import ticks
 from eman_netconf.server.samples.columns import Column, decode, decode_summaries, merged
 from eman_netconf.server.samples.file import SHARD_BITS, SHELF_BITS, open_to_read
+from eman_netconf.server.samples.names import joining_of
 from eman_netconf.server.samples.state import State
 from eman_netconf.server.samples.stretches import Overlay, overlay, spread
 from eman_netconf.server.samples.values import (
     DAY,
-    ENERGIES,
     HOUR,
     Summary,
     added,
@@ -30,6 +30,7 @@ from eman_netconf.server.samples.values import (
     qualified,
     share,
     together,
+    together_as,
 )
 
 _DAYS: Final = 32  # days that are looked up at once
@@ -60,7 +61,11 @@ class _Found:
     places: tuple[tuple[int, int], ...]  # shelf and channel
     period: float
     since: float
-    energy: bool
+    joining: Joining
+
+    @property
+    def energy(self) -> bool:
+        return self.joining is Joining.SUM
 
     @property
     def ids(self) -> frozenset[int]:
@@ -147,7 +152,7 @@ class Reader:
                 ).fetchone()
                 return Span(*row)
             count, oldest, newest = 0, None, None
-            since = max(found.since, state.raw_from * HOUR)
+            since = max(found.since, state.raw_from * HOUR, self._oldest())
             for unit in self._units(state, found, since, state.horizon, 0):
                 for part in unit.parts:
                     count += 1
@@ -175,18 +180,34 @@ class Reader:
 
     def _found(self, channel: Channel) -> _Found | None:
         rows = self._db.execute(
-            "SELECT shelf.id, channel.id, period, since FROM shelf JOIN channel ON shelf = shelf.id "
+            "SELECT shelf.id, channel.id, period, since, joining FROM shelf JOIN channel ON shelf = shelf.id "
             "WHERE owner = ? AND part = ? AND quantity = ? AND phase = ? AND series = ? ORDER BY channel.id",
             channel,
         ).fetchall()
         if not rows:
             return None
         return _Found(
-            tuple((shelf, id_) for shelf, id_, _, _ in rows),
+            tuple((shelf, id_) for shelf, id_, *_ in rows),
             rows[0][2],
             min(row[3] for row in rows),
-            channel.quantity in ENERGIES,
+            joining_of(channel, rows[0][4]),
         )
+
+    def _oldest(self) -> float:
+        """Before this nothing is kept of anything, whenever it may have begun by a clock that was wrong."""
+        found = [
+            self._db.execute(f"SELECT {oldest}").fetchone()[0]
+            for oldest in (
+                f"(min(key) >> {SHELF_BITS}) * {DAY} FROM daily",
+                f"(min(key) >> {SHELF_BITS}) * {HOUR} FROM hourly",
+                f"(min(key) >> {SHELF_BITS}) * {HOUR} FROM block",
+                f"min(hour) * {HOUR} FROM hour",
+                f"min(hour) * {HOUR} FROM piece",
+                "min(start) FROM stretch",
+                "min(since) FROM channel WHERE series != ''",
+            )
+        ]
+        return min((float(one) for one in found if one is not None), default=0.0)
 
     def _stretches(self, owner: str, part: str, start: float, end: float) -> list[Stretch]:
         rows = self._db.execute(
@@ -223,14 +244,14 @@ class Reader:
         found = self._found(channel)
         if found is None:
             return
-        start = max(start, found.since)
+        start = max(start, found.since, self._oldest())
         step = math.ceil((resolution or 0) / found.period - 1e-9) * found.period if resolution else 0.0
         if step <= found.period:
             step = 0.0
         if channel.series:
             oldest = next(self._rows(found, 0.0, end), None)
             start = max(start, oldest.start if oldest is not None else start)
-            values = _joined(self._rows(found, start, end), step, found.energy)
+            values = _joined(self._rows(found, start // step * step if step else start, end), step, found.joining)
         else:
             end = min(end, state.horizon)
             if end <= start:
@@ -244,7 +265,7 @@ class Reader:
             if item.end > start:
                 yield from _gap(at, item.start, start, step)
                 yield item
-                at = max(at, item.end)
+                at = max(at, math.ceil(item.end / step - 1e-9) * step if step else item.end)
         if end - at > _EPSILON:
             later = self._later(state, channel, found, end) if later is None else later
             if later is not None:
@@ -269,7 +290,7 @@ class Reader:
         units = self._units(state, found, since, end, step, always=bool(overlays))
         for level, group in groupby(units, key=lambda unit: unit.level):
             raster = math.ceil(step / level) * level if level and step else step
-            yield from _joined(self._spread(group, overlays, found, level), raster, found.energy)
+            yield from _joined(self._spread(group, overlays, found, level), raster, found.joining)
 
     @staticmethod
     def _spread(units: Iterable[Unit], overlays: Sequence[Overlay], found: _Found, level: Level) -> Iterator[Summary]:
@@ -437,13 +458,13 @@ def _added(parts: Sequence[Summary], *, energy: bool) -> Summary:
     return total
 
 
-def _joined(parts: Iterable[Summary], step: float, energy: bool) -> Iterator[Summary]:
+def _joined(parts: Iterable[Summary], step: float, joining: Joining) -> Iterator[Summary]:
     """``parts`` put together into intervals of ``step``; 0 = as they are."""
     if not step:
         yield from parts
         return
     for number, group in groupby(parts, key=lambda part: math.ceil(part.end / step - 1e-9)):
-        yield together(list(group), (number - 1) * step, number * step, energy=energy)
+        yield together_as(list(group), (number - 1) * step, number * step, joining)
 
 
 def _gap(at: float, until: float, start: float, step: float) -> Iterator[Summary]:

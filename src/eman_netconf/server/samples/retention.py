@@ -6,11 +6,14 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
+from eman_netconf.energy.values import Now
 from eman_netconf.server.samples.file import SHELF_BITS
 from eman_netconf.server.samples.state import State
 from eman_netconf.server.samples.values import DAY, HOUR
 
 _VACUUM: Final = 512  # pages given back to the disk in one step
+_EVEN: Final = 3600.0  # seconds by which a clock may be off its course
+_HELD: Final = 6 * 3600.0  # seconds for which a clock has to keep its new course until it is believed
 _SPARE: Final = 64_000_000  # octets of free pages that may stay for what comes, beside a quarter of the file
 
 
@@ -21,7 +24,32 @@ class Settings:
     raw: float = 90.0 * DAY
     hourly: float = 1100.0 * DAY
     daily: float = 7300.0 * DAY
-    size: int | None = None
+    size: int | None = 20_000_000_000
+
+
+class Age:
+    """The time by which samples age. What is dropped is gone, so a clock that leaps ahead is not believed at once.
+
+    It is once it has run on from there for some hours; until then only the time passes that does by the monotonic
+    clock. A clock that is behind lets nothing age.
+    """
+
+    def __init__(self) -> None:
+        self._mono: float | None = None
+        self._offset = 0.0
+        self._since = 0.0  # when the wall clock took its present course
+
+    def at(self, state: State, now: Now) -> float:
+        """``now``, or as much of it as is believed."""
+        offset = now.wall - now.mono
+        passed = 0.0 if self._mono is None else now.mono - self._mono
+        if self._mono is None or abs(offset - self._offset) > _EVEN:
+            self._offset, self._since = offset, now.mono
+        self._mono = now.mono
+        state.aged = (state.aged or state.newest or now.wall) + passed
+        if abs(now.wall - state.aged) <= _EVEN or now.mono - self._since >= _HELD:
+            state.aged = now.wall
+        return min(state.aged, now.wall)
 
 
 def file_size(db: sqlite3.Connection) -> tuple[int, int]:

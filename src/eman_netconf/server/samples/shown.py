@@ -63,10 +63,8 @@ def settings_of(running: Inner) -> Settings:
     def days(name: str) -> float:
         return float(inner.leaf(name) or node.child(name).default or 0) * DAY
 
-    size = inner.leaf("maximum-size")
-    return Settings(
-        days("raw-age"), days("hourly-age"), days("daily-age"), None if size is None else int(size) * _MEGABYTE
-    )
+    size = inner.leaf("maximum-size") or node.child("maximum-size").default or ""
+    return Settings(days("raw-age"), days("hourly-age"), days("daily-age"), int(size) * _MEGABYTE)
 
 
 def _instant(wall: float | None) -> str | None:

@@ -17,6 +17,7 @@ class State:
     sealed: int = 0  # the hours before this one are sealed, but for what comes late
     closed: int = 0  # the days before this one are put together
     newest: float = 0.0  # the end of the newest tick
+    aged: float = 0.0  # up to when time is known to have passed (retention.Age); 0 = not known
 
     @property
     def horizon(self) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from eman_netconf.energy.samples import Channel, Energy, Recorded, Sample, Span, Stretch
+from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.server.samples.file import SamplesUnusable
 from eman_netconf.server.samples.queries import Reader
@@ -31,17 +32,17 @@ Answer = TypeVar("Answer")
 
 
 class SampleStore:
-    """Of the file ``samples.sqlite`` in ``folder``; ``wall`` is the clock by which samples age.
+    """Of the file ``samples.sqlite`` in ``folder``; ``now`` tells the clocks by which samples age.
 
     A disk or a file that fails costs samples and answers, and nothing else.
     """
 
     def __init__(
-        self, folder: Path, wall: Callable[[], float], settings: Settings | None = None, *, most: int = MOST
+        self, folder: Path, now: Callable[[], Now], settings: Settings | None = None, *, most: int = MOST
     ) -> None:
         self._path = folder / FILE
         self.sources: list[Callable[[], Awaitable[None]]] = []  # asked for what they still have to record
-        self._writer = Writer(self._path, wall, settings or Settings(), most)
+        self._writer = Writer(self._path, now, settings or Settings(), most)
         self._writer.start()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="samples-read")
         self._local = threading.local()

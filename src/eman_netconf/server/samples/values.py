@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from eman_netconf.energy.accumulation import RANK
-from eman_netconf.energy.samples import Mark, Sample, worst
+from eman_netconf.energy.samples import Joining, Mark, Sample, worst
 from eman_netconf.energy.values import Method, Quantity
 
 HOUR: Final = 3600
@@ -166,3 +166,24 @@ def together(parts: Sequence[Summary], start: float, end: float, *, energy: bool
             sum((part.value or 0) * weight for part, weight in zip(known, weights, strict=True)) / sum(weights)
         )
     return Summary(start, end, value, low, high, method, coverage, mark)
+
+
+def added_as(one: Summary, other: Summary, joining: Joining) -> Summary:
+    """Two values of a series of the same instant, ``other`` told later."""
+    if joining in {Joining.LAST, Joining.NEWEST}:
+        return one if other.value is None else other
+    return _extreme(added(one, other, energy=joining is Joining.SUM), joining)
+
+
+def together_as(parts: Sequence[Summary], start: float, end: float, joining: Joining) -> Summary:
+    """``parts``, by ascending end, as one value from ``start`` to ``end``."""
+    if joining is Joining.NEWEST:
+        return parts[-1]
+    whole = together(parts, start, end, energy=joining is Joining.SUM)
+    return whole._replace(value=parts[-1].value) if joining is Joining.LAST else _extreme(whole, joining)
+
+
+def _extreme(one: Summary, joining: Joining) -> Summary:
+    if one.value is None or joining not in {Joining.MINIMUM, Joining.MAXIMUM}:
+        return one
+    return one._replace(value=one.low if joining is Joining.MINIMUM else one.high)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from eman_netconf.energy.samples import Recorded
+from eman_netconf.energy.values import Now
 from eman_netconf.server.samples import retention, sealing
 from eman_netconf.server.samples.file import SamplesUnusable, damaged, open_to_write, set_aside
 from eman_netconf.server.samples.filing import Filing
@@ -45,11 +46,11 @@ class Told:
 
 
 class Writer:
-    """One thread, from ``start`` to ``close``. ``wall`` is the clock by which samples age."""
+    """One thread, from ``start`` to ``close``. ``now`` tells the clocks by which samples age."""
 
-    def __init__(self, path: Path, wall: Callable[[], float], settings: Settings, most: int) -> None:
+    def __init__(self, path: Path, now: Callable[[], Now], settings: Settings, most: int) -> None:
         self._path = path
-        self._wall = wall
+        self._now = now
         self._change = threading.Condition()
         # under _change
         self._waiting = Waiting(most)
@@ -62,6 +63,7 @@ class Writer:
         # of the thread
         self._db: sqlite3.Connection | None = None
         self._filing: Filing | None = None
+        self._age = retention.Age()
         self._trouble = False
         self._looked = -LOOK_EVERY
         self._last_write: float | None = None
@@ -171,7 +173,7 @@ class Writer:
                     self._waiting.give_back(batch)
                     self._since = self._since or time.monotonic()
                 return False
-            self._last_write = self._wall()
+            self._last_write = self._now().wall
 
     def _wake(self, upto: int) -> None:
         with self._change:
@@ -210,7 +212,7 @@ class Writer:
     def _begin_anew(self, why: str) -> bool:
         """The file is of no use: it is kept under another name, and a new one begins."""
         self._shut()
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall()))
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now().wall))
         try:
             aside = set_aside(self._path, stamp)
         except OSError as error:
@@ -270,12 +272,12 @@ class Writer:
 
     def _step(self, filing: Filing) -> bool:
         """Within a transaction."""
-        db, names, state, wall = filing.db, filing.names, filing.state, self._wall()
-        for hour, shard in sealing.due(db, wall):
+        db, names, state, now = filing.db, filing.names, filing.state, self._now()
+        for hour, shard in sealing.due(db, now.wall):
             sealing.seal(db, names, state, hour, shard)
             return True
         if self._closing is None:
-            day = sealing.day_due(db, state, wall)
+            day = sealing.day_due(db, state, now.wall)
             self._closing = None if day is None else (day, 0)
         if self._closing is not None:
             day, first = self._closing
@@ -285,7 +287,7 @@ class Writer:
                 state.closed = day + 1
                 state.write(db)
             return True
-        if retention.step(db, state, self.settings, wall):
+        if retention.step(db, state, self.settings, self._age.at(state, now)):
             return True
         filing.head.tidy()
         return False
