@@ -252,6 +252,7 @@ def test_a_restart_goes_on_where_it_stopped(schema: Schema, clean: bool) -> None
     kept = saved(first)
     second = Bench(schema, start=first.now.wall + 60)
     second.now = Now(second.now.wall, 5.0)
+    second.running = first.running
     second.boot(kept, clean=clean)
     site(second)
     assert second.notices("entity-added") == []

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eman_netconf.energy.values import EntityInfo, LinkState, Quantity
+from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.tree import Inner
-from tests.energy.bench import Bench, inlet, outlet
+from tests.energy.bench import Bench, inlet, outlet, saved
 from tests.energy.test_measurements import Boot
 
 Q = Quantity
@@ -179,3 +180,33 @@ def test_a_group_has_the_members_of_those_it_includes(bench: Bench) -> None:
     assert members("row") == {"m.a"}
     bench.commit(groups={"group": [floor | {"includes": []}]})
     assert members("floor") == set()
+
+
+def test_a_deleted_group_leaves_no_record(bench: Bench, schema: Schema) -> None:
+    """One of the same name begins at nothing, also when the old one was deleted while no server ran."""
+
+    def kept(bench: Bench) -> dict[str, Any]:
+        return {key: record for key, record in bench.domain.dirty() if ":" in key}
+
+    def flow(bench: Bench) -> None:
+        for _ in range(2):
+            bench.tell("m", Quantity.ACTIVE_POWER, 3600)
+            bench.wait(10)
+
+    site = {"groups": {"group": [{"name": "g", "member": ["m"]}]}, "domains": {"domain": [{"name": "d"}]}}
+    member = {"id": "m", "domain": "d"}
+    bench.commit(member, **site)
+    bench.discover("m", EntityInfo())
+    flow(bench)
+    before = {key: record for key, record in saved(bench).items() if key in ("groups:g", "domains:d")}
+    assert len(before) == 2
+    bench.commit(member)
+    gone = {"groups:g": None, "domains:d": None}
+    assert {key: record for key, record in kept(bench).items() if record is None} == gone
+    bench.commit(member, **site)
+    flow(bench)
+    bench.commit(member)
+    bench.commit(member, **site)
+    assert gone.items() <= kept(bench).items()
+    again = Bench(schema).boot(before)
+    assert gone.items() <= kept(again).items()

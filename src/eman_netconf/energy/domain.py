@@ -113,6 +113,8 @@ class Domain:
         for kind, nodes in (("domains", self.groups.nodes.domains), ("groups", self.groups.nodes.groups)):
             if quiet or any(True for _ in self._touched(change, running, nodes.list)):
                 self.groups.configure(kind, entries(running, nodes.list))
+        if quiet:
+            self._archive.forget()
         self.maintenance.configure(ids, now)
         for id_ in ids:
             entity = self.site.entities.get(id_)
@@ -132,7 +134,6 @@ class Domain:
                 self.site.set_inventory(link, told, now, [])
                 self.intake.link_turned(link, now, [])
         self.site.uuids.recalling = False
-        self._archive.forget()
 
     def _touched(self, change: Change | None, running: Inner, node: SchemaNode) -> Iterable[Touched]:
         if change is not None:

@@ -136,6 +136,7 @@ class Groups:
         self._touched: dict[str, None] = {}
         self._all = True
         self.appeared: Callable[[Total], None] = lambda _total: None
+        self.forgotten: Callable[[str], None] = lambda _key: None  # a key means nothing any more
         self._belongs: dict[str, frozenset[str]] = {}  # entity -> keys of totals
         self._including: dict[str, list[str]] = {}  # group -> those that include it
         self.configured: dict[str, Total | None] = {}  # since somebody looked, by key; None = gone
@@ -146,8 +147,8 @@ class Groups:
         nodes = self.nodes.domains if kind == "domains" else self.nodes.groups
         for name in [name for name in totals if (name,) not in configs]:
             total = totals.pop(name)
-            nodes.unsaved.pop(total, None)
             self.configured[total.key] = None
+            self.forgotten(total.key)
             for id_ in list(total.parts):
                 total.set_part(id_, None)
             self._all = True

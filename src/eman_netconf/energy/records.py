@@ -22,6 +22,7 @@ from eman_netconf.energy.told import dump, load
 from eman_netconf.energy.values import EntityInfo, Inventory, Now
 
 _TOLD = "backends:"
+_TOTALS = ("domains:", "groups:")
 _SKIPPED = 1000  # request numbers left out after an unclean stop, so that none is given twice
 
 Record = Mapping[str, Any]
@@ -46,6 +47,7 @@ class Archive:
         site.interface_appeared = self._interface_appeared
         site.forgotten = self._forgotten
         groups.appeared = self._total_appeared
+        groups.forgotten = self._forgotten
 
     # --- out
 
@@ -57,10 +59,12 @@ class Archive:
         gone = [id_ for id_ in self._gone if id_ not in self._site.entities]
         self._gone.clear()
         found += [(id_, None) for id_ in gone]
-        for unsaved in (self._groups.nodes.domains.unsaved, self._groups.nodes.groups.unsaved):
-            while unsaved and (limit is None or len(found) < limit):
-                total, _ = unsaved.popitem()
-                found.append((total.key, {"energy": total.meter.energy.dump()}))
+        groups = self._groups
+        for nodes, totals in ((groups.nodes.domains, groups.domains), (groups.nodes.groups, groups.groups)):
+            while nodes.unsaved and (limit is None or len(found) < limit):
+                total, _ = nodes.unsaved.popitem()
+                if totals.get(total.name) is total:
+                    found.append((total.key, {"energy": total.meter.energy.dump()}))
         while self._told and (limit is None or len(found) < limit):
             (backend, local), told = self._told.popitem()
             saved = None if told is None else {"place": told[0], "info": dump(told[1])}
@@ -127,17 +131,21 @@ class Archive:
         return Inventory(tuple(info for _, info in sorted(told, key=itemgetter(0)))) if told else None
 
     def forget(self) -> None:
-        """Nothing more is asked for: the inventories that are left are of backends that are not configured."""
+        """All that is configured has appeared: what is left of backends, domains and groups is of none that is."""
         for backend, told in self._inventories.items():
             self._told.update(dict.fromkeys((backend, info.local) for _, info in told))
         self._inventories.clear()
+        for key in [key for key in self._waiting if key.startswith(_TOTALS)]:
+            del self._waiting[key]
+            self._gone[key] = None
 
     def _appeared(self, entity: Entity) -> bool:
         record = self._waiting.pop(entity.id, None)
         if record is None:
             return False
         entity.uuid = record.get("uuid", "")
-        self._waiting_interfaces[entity.id] = dict(record["interfaces"])
+        if record["interfaces"]:
+            self._waiting_interfaces[entity.id] = dict(record["interfaces"])
         entity.meter.energy.load(record["energy"], self.now.wall, clean=self._clean)
         entity.meter.metered = record["metered"]
         for name, saved in record["states"].items():
