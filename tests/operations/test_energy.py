@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from lxml import etree
@@ -45,7 +46,7 @@ class Shell:
     """Carries out what the energy core asks for; each device answers as told, accepting unless told otherwise."""
 
     def __init__(self, schema: Schema) -> None:
-        self.domain = Domain(schema, new_uuid=lambda name: "00000000-0000-4000-8000-000000000000")
+        self.domain = Domain(schema, new_uuid=lambda name: str(uuid5(NAMESPACE_URL, name)))
         self.sent: list[tuple[str, str, object]] = []
         self.answers: dict[str, tuple[Outcome, str | None]] = {}
         self.known = {"pdu"}
