@@ -15,6 +15,7 @@ from lxml import etree
 from eman_netconf.datastore import history
 from eman_netconf.datastore.datastores import Datastores
 from eman_netconf.datastore.storage import Storage
+from eman_netconf.energy.places import retold
 from eman_netconf.errors import BASE_NS, RpcError
 from eman_netconf.messages.rpc import RpcReply
 from eman_netconf.nacm.judge import Nacm
@@ -106,7 +107,8 @@ async def bench(
     sessions.ended.append(lambda info, _end: datastores.release(info.id))
     datastores.sources.append(Monitoring(schema, datastores, sessions, START))
     actions: dict[tuple[str, str], ActionHandler] = {}
-    judge = Nacm(schema, "admin", lambda: datastores.running)
+    shadows = retold(schema) if "eman-entity" in schema.modules else ()
+    judge = Nacm(schema, "admin", lambda: datastores.running, shadows)
     datastores.participants.append(judge)
     datastores.sources.append(judge)
     clock = Clock(real_origin=time.time(), site_origin=START)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from eman_netconf.energy.canonical import optional
-from eman_netconf.energy.quantities import BATTERY_QUANTITIES, COUNTERS, GAUGES, POWER
+from eman_netconf.energy.quantities import BATTERY_QUANTITIES, COUNTERS, GAUGES, POWER, SelectorNodes, selector
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.values import Quantity
-from eman_netconf.yang.tree import Path, Step
+from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.tree import Inner, Path, Step
 from eman_netconf.yang.xpath_instance import to_instance_identifier
+
+#: What tells of the value that an entry selects, by list.
+_RETOLD: Final = {
+    "eman-threshold:threshold": ("state", "state-since", "crossings"),
+    "eman-series:series": ("peak",),
+}
+_SHOWN: Final = frozenset({*COUNTERS, *GAUGES, *BATTERY_QUANTITIES})
 
 
 def place(owner: Path, selected: Selector) -> Path:
@@ -53,3 +64,46 @@ def _steps(selected: Selector) -> Iterator[tuple[str, str | None]]:
         if selected.phase:
             yield "phase", f"l{selected.phase}"
         yield GAUGES[quantity].leaf, None
+
+
+# --- what tells of values beside the leaves that show them
+
+
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """A list below an entity, a domain or a group of which ``leaves`` tell of a value that is shown elsewhere."""
+
+    list: SchemaNode
+    leaves: frozenset[SchemaNode]
+    selected: Callable[[Inner], Selector | None]
+
+    def source(self, owner: Path, entry: Inner) -> Path | None:
+        """The leaf that shows the value; None = there is none, or the entry does not tell which."""
+        selected = self.selected(entry)
+        return place(owner, selected) if selected is not None else None
+
+
+def retold(schema: Schema) -> Iterator[Retold]:
+    """All of them."""
+    top = "/eman-entity:energy-management"
+    entity = f"{top}/entities/entity"
+    for owner in (entity, f"{top}/eman-group:domains/domain", f"{top}/eman-group:groups/group"):
+        for name, leaves in _RETOLD.items():
+            node = schema.find(f"{owner}/{name}")
+            yield Retold(node, frozenset(map(node.child, leaves)), partial(selector, nodes=SelectorNodes(node)))
+    node = schema.find(f"{entity}/eman-measurement:anomaly")
+    keys = node.child("quantity"), node.child("place")
+    yield Retold(node, frozenset({node.child("last-value")}), partial(_odd, keys))
+
+
+def _odd(keys: tuple[SchemaNode, SchemaNode], entry: Inner) -> Selector | None:
+    """Where the value of an anomaly belongs; None where it was no value of a quantity that is shown."""
+    quantity, where = map(entry.get, keys)
+    if not isinstance(quantity, str) or quantity not in _SHOWN or not isinstance(where, str):
+        return None
+    kind, _, name = where.partition(" ")
+    return Selector(
+        Quantity(quantity),
+        interface=name if kind == "power-interface" else "",
+        battery=name if kind == "battery" else "",
+    )

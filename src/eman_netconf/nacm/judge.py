@@ -14,6 +14,7 @@ from eman_netconf.nacm.paths import PathFault, read_path
 from eman_netconf.nacm.rights import Rights
 from eman_netconf.nacm.rules import Access, RuleList, read_policy, rules_for
 from eman_netconf.nacm.scopes import Ground
+from eman_netconf.nacm.shadows import Shadow, Shadows
 from eman_netconf.nacm.subjects import Subjects, in_data
 from eman_netconf.nacm.view import seen
 from eman_netconf.nacm.writes import Denied, Scopes, denials
@@ -37,11 +38,13 @@ class Nacm:
     """Access control by the container nacm of running, which is compiled anew whenever it changed.
 
     ``recovery`` is the user whom no rule binds (section 3.3.3, recovery session); ``running`` gives the
-    configuration in force. It takes part in commits to refuse rules that cannot be meant, and counts what it
-    denies as an OperationalSource.
+    configuration in force, ``shadows`` are leaves that tell of what others show. It takes part in commits to refuse
+    rules that cannot be meant, and counts what it denies as an OperationalSource.
     """
 
-    def __init__(self, schema: Schema, recovery: str, running: Callable[[], Inner]) -> None:
+    def __init__(
+        self, schema: Schema, recovery: str, running: Callable[[], Inner], shadows: Iterable[Shadow] = ()
+    ) -> None:
         self.denied_operations = 0
         self.denied_writes = 0
         self.denied_notifications = 0
@@ -53,7 +56,8 @@ class Nacm:
         assert path_type is not None
         self._path_type = path_type
         self._subjects = Subjects(schema)
-        self._mirrors = Mirrors(schema)
+        self._shadows = Shadows(shadows, running)
+        self._mirrors = Mirrors(schema, self._shadows)
         self._source: Data | None = None
         self._compile(None)
 
@@ -114,7 +118,10 @@ class Nacm:
     def readable(self, session: SessionInfo, root: Inner) -> Inner:
         """What the user sees of a tree; the tree itself where that is all of it."""
         rights = self._rights_of(session)
-        return root if rights is None else seen(self._mirrors.narrowed(root, rights), rights.scope(Access.READ))
+        if rights is None:
+            return root
+        told = self._shadows.dimmed(self._mirrors.narrowed(root, rights), rights)
+        return seen(told, rights.scope(Access.READ))
 
     def read(self, session: SessionInfo, *paths: Path) -> list[Path]:
         """Those of ``paths`` whose nodes may be read, whether or not there is anything. Raises RpcError access-denied
@@ -206,7 +213,10 @@ class Nacm:
         lists = self._subjects.lists(node)
         heard = (in_data(node) or rights.hears(node)) and (
             (lists is not None and all(map(rights.sees_all, lists)))
-            or all(map(rights.reads, self._subjects.of(node, notification)))
+            or all(
+                rights.reads(path) and self._shadows.reads(rights, path)
+                for path in self._subjects.of(node, notification)
+            )
         )
         self.denied_notifications += not heard
         return heard

@@ -9,14 +9,17 @@ from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from functools import partial
 from typing import NamedTuple
 
+from eman_netconf.nacm.paths import PathFault, read_path
 from eman_netconf.nacm.rights import Rights
 from eman_netconf.nacm.rules import Access
+from eman_netconf.nacm.shadows import Shadows
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode, Path, Step
 
 _ENTITIES = ("eman-entity:energy-management", "entities", "entity")
 _TOPOLOGY = ("eman-entity:energy-management", "eman-topology:topology", "node")
 _HARDWARE = ("ietf-hardware:hardware", "component")
+_ALARMS = ("ietf-alarms:alarms", "alarm-list", "alarm")
 
 
 class _Mirror(NamedTuple):
@@ -29,7 +32,9 @@ class _Mirror(NamedTuple):
 class Mirrors:
     """The mirrors that a schema has."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, shadows: Shadows) -> None:
+        self._schema = schema
+        self._shadows = shadows
         self._entity = _found(schema, _ENTITIES)
         self._mirrors: list[_Mirror] = []
         if self._entity:
@@ -38,21 +43,33 @@ class Mirrors:
                 way = _found(schema, names)
                 if way:
                     self._mirrors.append(_Mirror(way, shows))
+        self._alarms = _found(schema, _ALARMS)
 
     def narrowed(self, root: Inner, rights: Rights) -> Inner:
         """A tree whose mirrors show no more than a user may read; the tree itself where that is all."""
-        if not self._mirrors:
+        if not self._entity:
             return root
-        scope = rights.scope(Access.READ)
-        for node in self._entity:
-            scope = scope.child(node)
+        scope = rights.scope(Access.READ).child(self._entity[0])
+        if self._alarms and not scope.whole:
+            root = _replaced(root, self._alarms, partial(self._rings, rights))
+        for node in self._entity[1:]:
             if not scope.permitted:
                 break
+            scope = scope.child(node)
         if scope.schema is self._entity[-1] and scope.whole:
             return root
         for mirror in self._mirrors:
             root = _replaced(root, mirror.way, partial(_may, rights, mirror))
         return root
+
+    def _rings(self, rights: Rights, key: Key) -> bool:
+        """Whether a user may know of an alarm, whose first key is the resource that has it (RFC 8632)."""
+        try:
+            stops = read_path(key[0], self._schema) if key[0].startswith("/") else ()
+        except PathFault:
+            return False
+        path: Path = tuple(Step(stop.node, stop.pattern) for stop in stops)  # type: ignore[arg-type]  # all keys are there
+        return rights.reads(path) and self._shadows.reads(rights, path)
 
     def _steps(self, id_: str) -> Path:
         *above, entity = self._entity

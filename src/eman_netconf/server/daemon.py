@@ -26,6 +26,7 @@ from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.datastore.startup import save
 from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, models
 from eman_netconf.energy.domain import Domain
+from eman_netconf.energy.places import retold
 from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
@@ -204,7 +205,7 @@ class Daemon:
         self._capabilities = tuple(capabilities(self.schema))
         started = self.clock.now().wall
         self._started = stamp(started)
-        judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running)
+        judge = Nacm(self.schema, self.bootstrap.admin, lambda: self.datastores.running, retold(self.schema))
         self.datastores.participants.append(judge)
         self.datastores.sources += [Monitoring(self.schema, self.datastores, self.sessions, started), judge]
         self.energy.keepers["maintenance"] = self.energy.domain.maintenance
