@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 from eman_netconf.energy import nameplates
-from eman_netconf.energy.batteries import Battery
-from eman_netconf.energy.canonical import Identities, clipped
+from eman_netconf.energy.binding import ForeignKey, Names, Told, normalised
+from eman_netconf.energy.canonical import Identities
 from eman_netconf.energy.claims import configured_claim, discovered_claim, proxying_claim
 from eman_netconf.energy.effects import Effect
-from eman_netconf.energy.entities import Entity, EntityNodes, Teller, fit_name
+from eman_netconf.energy.entities import Entity, EntityNodes, Teller
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link, LinkNodes
 from eman_netconf.energy.notices import Notices
-from eman_netconf.energy.pacing import set_paces
 from eman_netconf.energy.relationships import REPORTING, End, Graph, Role
 from eman_netconf.energy.state_sets import StateSets
+from eman_netconf.energy.upkeep import bind_points, lacks_interfaces, learn_batteries, refresh, refresh_interfaces
 from eman_netconf.energy.uuids import UUID_KIND, Uuids, told_uuids
-from eman_netconf.energy.values import BatteryInfo, Direction, EntityInfo, InterfaceInfo, Inventory, Now, Point, Supply
+from eman_netconf.energy.values import Direction, EntityInfo, Inventory, Now, Supply
 from eman_netconf.energy.wiring import connect, set_parts
-from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, Key, ListNode
-
-#: Identifiers that are unique only under the authority that gave them: they bind one discovered entity, not several.
-_SCOPED = frozenset(
-    f"eman-entity:{kind}"
-    for kind in ("ent-physical-index", "lldp-port-number", "peth-pse-port", "if-name", "hardware-component")
-)
-_Told = tuple[str, str]  # backend and local name: who tells, and of what
-ForeignKey = tuple[str, str]  # canonical kind and value
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import Inner
 
 
 class Site:
@@ -55,14 +46,11 @@ class Site:
         self.refreshed: dict[str, Entity | None] = {}  # since somebody looked; None = gone
         self.renamed: list[tuple[str, str]] = []  # ids before and after, since somebody looked
         self.uuids = Uuids(new_uuid)
-        self._configured_ids: dict[ForeignKey, str] = {}  # foreign ids in configuration
-        self._discovered_ids: dict[ForeignKey, set[_Told]] = {}
+        self._names = Names(self.nodes.foreign_ids)
         self._supposed: Mapping[End, Direction] = {}
-        self._grids: dict[str, tuple[str, ...]] = {}
+        self.both_ways: dict[str, tuple[str, ...]] = {}  # by entity, its interfaces that are built to take and to give
         self._containers: dict[str, str] = {}
         self._components: dict[str, dict[str, None]] = {}
-        self._aliases: dict[str, str] = {}  # the id a backend gives -> the id it goes by here
-        self._mentioned: dict[str, dict[_Told, None]] = {}  # by the ids they use, who speaks of others
 
     # --- what the graph and the entries ask
 
@@ -88,7 +76,7 @@ class Site:
 
     def foreign_id_holder(self, key: ForeignKey) -> str | None:
         """The entity that has an identifier by configuration."""
-        return self._configured_ids.get(key)
+        return self._names.configured.get(key)
 
     def quiet(self, id_: str) -> bool:
         """Whether nobody is to be alarmed about an entity: people are at work on it, or it is not in service."""
@@ -108,12 +96,12 @@ class Site:
         interface = self.interface(end)
         if interface is None:
             return True
-        dark = interface.available is False and end.interface in self._grids.get(end.entity, ())
+        dark = interface.available is False and end.interface in self.both_ways.get(end.entity, ())
         return interface.passes and not dark
 
     def grids(self, entity: str) -> Iterable[str]:
         """The interfaces of an entity that are built to take power and to give it."""
-        return self._grids.get(entity, ())
+        return self.both_ways.get(entity, ())
 
     def runs(self, entity: str) -> bool:
         """Whether the entity can be counted on to pass power on: not off, and not about to be.
@@ -160,13 +148,9 @@ class Site:
         before = entity.config if entity is not None else None
         if entity is not None and before is config and config is not None:
             return
-        old_ids, new_ids = self._foreign_keys(before), self._foreign_keys(config)
-        for key in old_ids - new_ids:
-            self._configured_ids.pop(key, None)
-        for key in new_ids:
-            self._configured_ids[key] = id_
+        identifiers, news = self._names.configure(id_, before, config)
         if entity is None and config is not None:
-            entity = self._take_over(id_, new_ids, now, out) or self._create(id_, config, now, out, quiet=quiet)
+            entity = self._take_over(id_, identifiers, now, out) or self._create(id_, config, now, out, quiet=quiet)
         if entity is None:
             return
         if (before is None) is not (config is None):
@@ -174,8 +158,8 @@ class Site:
         entity.config = config
         for told in list(entity.tellers):
             self._settle(told, entity, now, out)
-        for key in new_ids - old_ids:
-            for told in list(self._discovered_ids.get(key, ())):
+        for key in news:
+            for told in self._names.tellers(key):
                 holder = self.entities.get(self.links[told[0]].tells.get(told[1], ""))
                 if holder is not None and holder is not entity:
                     self._settle(told, holder, now, out)
@@ -187,19 +171,15 @@ class Site:
             self._remove(current, now, out)
             current = None
         if current is not None:
-            self.refresh(current)
-            self._learn_batteries(current, now, out, announce=False)
+            self._refresh(current)
+            learn_batteries(self, current, now, out, announce=False)
         self.rewire(touched | {id_})
         self.touched(touched | {id_})
-
-    def _foreign_keys(self, config: Inner | None) -> set[ForeignKey]:
-        data = config.get(self.nodes.foreign_ids.list) if config is not None else None
-        return {(kind, value) for kind, value in data.entries} if isinstance(data, ListNode) else set()
 
     def _take_over(self, id_: str, keys: Iterable[ForeignKey], now: Now, out: list[Effect]) -> Entity | None:
         """The discovered entity that one of the configured identifiers means goes by ``id_`` from now on."""
         for key in keys:
-            for told in self._discovered_ids.get(key, ()):
+            for told in self._names.tellers(key):
                 entity = self.entities.get(self.links[told[0]].tells.get(told[1], ""))
                 if entity is not None and entity.config is None:
                     self._rename(entity, id_, now, out)
@@ -210,7 +190,7 @@ class Site:
 
     def set_inventory(self, link: Link, inventory: Inventory, now: Now, out: list[Effect]) -> None:
         """Take what a backend sees: entities come, change and go."""
-        infos = self._normalised(link.name, inventory)
+        infos = normalised(link.name, inventory)
         for local in [local for local in link.tells if local not in infos]:
             self._untell((link.name, local), now, out)
         touched: dict[str, None] = {}  # in order, so that everything that follows is the same each time
@@ -222,59 +202,20 @@ class Site:
         for id_ in list(touched):
             entity = self.entities.get(id_)
             if entity is not None:
-                self.refresh(entity)
-        self.bind_points(link)
+                self._refresh(entity)
+        bind_points(self, link)
         self.rewire(touched)
         self.touched(touched)
 
-    def _normalised(self, backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
-        """The inventory by local name, with ids and names that fit and containers by id."""
-        infos: dict[str, EntityInfo] = {}
-        ids: dict[str, str] = {}
-        for info in inventory.entities:
-            default = f"{backend}.{info.local}" if info.local else backend
-            id_ = fit_name(info.id or default, 128) or fit_name(default, 128)
-            ids.setdefault(info.local, id_)
-            infos.setdefault(info.local, replace(info, id=id_))
-        for local, info in infos.items():
-            inside = info.contained_in
-            if inside is not None:
-                inside = ids.get(inside, inside)
-                if inside == info.id or not inside or fit_name(inside, 128) != inside:
-                    inside = None
-            infos[local] = replace(info, contained_in=inside)
-        return infos
-
-    def _identify(self, told: _Told, info: EntityInfo) -> str:
-        """The id an entity goes by: its own where that is configured, else a configured one with its foreign id."""
-        assert info.id is not None
-        own = self.entities.get(info.id)
-        if own is not None and own.config is not None:
-            return info.id
-        for key in self._keys(info):
-            configured = self._configured_ids.get(key)
-            if configured is None:
-                continue
-            holder = self.entities.get(configured)
-            others = set(holder.tellers) - {told} if holder is not None else set()
-            if key[0] not in _SCOPED or not others:
-                return configured
-        return info.id
-
-    def _keys(self, info: EntityInfo) -> list[ForeignKey]:
-        """The identifiers by which configuration may mean what a backend tells of."""
-        foreign = [key for key, _ in self.nodes.foreign_ids.canonical(info.foreign_ids)]
-        return foreign + [(UUID_KIND, uuid) for uuid in told_uuids([info])]
-
-    def _tell(self, told: _Told, info: EntityInfo, now: Now, out: list[Effect]) -> Entity:
+    def _tell(self, told: Told, info: EntityInfo, now: Now, out: list[Effect]) -> Entity:
         """A backend tells of an entity, newly or again."""
         link = self.links[told[0]]
         known = self.entities.get(link.tells.get(told[1], ""))
         old = known.tellers[told].info if known is not None else None
         if known is not None and old == info:
             return known
-        self._index(told, old, info)
-        id_ = self._identify(told, info)
+        self._names.discover(told, old, info)
+        id_ = self._names.identify(told, info, self.entities)
         if known is not None and known.id != id_:
             known = self._move(told, known, id_, now, out)
         entity = known or self.entities.get(id_) or self._create(id_, None, now, out, info=info)
@@ -290,25 +231,20 @@ class Site:
         else:
             entity.tellers[told] = Teller(told[0], info)
         self._settle_uuid(entity, told_uuids(entity.infos), now, out, gone)
-        self._learn_batteries(entity, now, out, announce=old is not None)
+        learn_batteries(self, entity, now, out, announce=old is not None)
         self._alias(info, entity)
         return entity
 
     def _alias(self, info: EntityInfo, entity: Entity) -> None:
         """Remember by which id others may know the entity; statements that used it are made again."""
         assert info.id is not None
-        before = self._aliases.get(info.id, info.id)
-        if before == entity.id:
+        if not self._names.alias(info.id, entity.id):
             return
-        if info.id == entity.id:
-            self._aliases.pop(info.id, None)
-        else:
-            self._aliases[info.id] = entity.id
-        for told in list(self._mentioned.get(info.id, ())):
+        for told in self._names.mentioning(info.id):
             other = self.entities[self.links[told[0]].tells[told[1]]]
             self.rewire(self._claim_discovered(told, other.tellers[told].info))
 
-    def _untell(self, told: _Told, now: Now, out: list[Effect]) -> None:
+    def _untell(self, told: Told, now: Now, out: list[Effect]) -> None:
         """A backend no longer tells of an entity."""
         link = self.links[told[0]]
         entity = self.entities.get(link.tells.pop(told[1], ""))
@@ -316,15 +252,15 @@ class Site:
             return
         teller = entity.tellers.pop(told, None)
         if teller is not None:
-            self._index(told, teller.info, None)
+            self._names.discover(told, teller.info, None)
             if teller.info.id is not None:
-                self._aliases.pop(teller.info.id, None)
+                self._names.aliases.pop(teller.info.id, None)
         touched = self.graph.claim(told, None) | self.graph.claim(("proxy", *told), None)
         link.points = {point: sink for point, sink in link.points.items() if point.entity != told[1]}
         if entity.exists:
             entity.judge_reach(now.wall)
-            self._learn_batteries(entity, now, out, announce=True)
-            self.refresh(entity)
+            learn_batteries(self, entity, now, out, announce=True)
+            self._refresh(entity)
         else:
             self._remove(entity, now, out)
         self.rewire(touched | {entity.id})
@@ -341,24 +277,9 @@ class Site:
                 self._untell((name, local), now, out)
             del self.links[name]
 
-    def _index(self, told: _Told, old: EntityInfo | None, new: EntityInfo | None) -> None:
-        for key in self._keys(old) if old is not None else ():
-            tellers = self._discovered_ids.get(key, set())
-            tellers.discard(told)
-            if not tellers:
-                self._discovered_ids.pop(key, None)
-        for key in self._keys(new) if new is not None else ():
-            self._discovered_ids.setdefault(key, set()).add(told)
-        for id_ in _mentions(old) if old is not None else ():
-            self._mentioned[id_].pop(told)
-            if not self._mentioned[id_]:
-                del self._mentioned[id_]
-        for id_ in _mentions(new) if new is not None else ():
-            self._mentioned.setdefault(id_, {})[told] = None
-
-    def _claim_discovered(self, told: _Told, info: EntityInfo) -> set[str]:
+    def _claim_discovered(self, told: Told, info: EntityInfo) -> set[str]:
         id_ = self.links[told[0]].tells[told[1]]
-        return self.graph.claim(told, discovered_claim(self.identities, self._aliases, id_, info))
+        return self.graph.claim(told, discovered_claim(self.identities, self._names.aliases, id_, info))
 
     def _claim_proxying(self, link: Link) -> set[str]:
         """The device itself speaks for all others its backend tells of, unless it says what else it does for them."""
@@ -407,21 +328,21 @@ class Site:
     def _drop(self, id_: str) -> None:
         self.entities.pop(id_).stir()
         self._contain(id_, None)
-        self._grids.pop(id_, None)
+        self.both_ways.pop(id_, None)
         self.generation += 1
         self.refreshed[id_] = None
         self.forgotten(id_)
 
-    def _settle(self, told: _Told, entity: Entity, now: Now, out: list[Effect]) -> None:
+    def _settle(self, told: Told, entity: Entity, now: Now, out: list[Effect]) -> None:
         """Configuration changed: does what is told still mean ``entity``?"""
         info = entity.tellers[told].info
-        id_ = self._identify(told, info)
+        id_ = self._names.identify(told, info, self.entities)
         if id_ != entity.id:
             moved = self._move(told, entity, id_, now, out)
             self._alias(info, moved)
             self.rewire(self._claim_discovered(told, info) | {entity.id, moved.id})
 
-    def _move(self, told: _Told, entity: Entity, id_: str, now: Now, out: list[Effect]) -> Entity:
+    def _move(self, told: Told, entity: Entity, id_: str, now: Now, out: list[Effect]) -> Entity:
         """What ``told`` means goes by ``id_`` from now on: its record moves along unless others need it."""
         link = self.links[told[0]]
         if id_ not in self.entities and entity.config is None and len(entity.tellers) == 1:
@@ -434,15 +355,15 @@ class Site:
         self._announce_rename(target, entity.id, now, out)
         if entity.exists:
             entity.judge_reach(now.wall)
-            self.refresh(entity)
+            self._refresh(entity)
         else:
             self._drop(entity.id)
             self.uuids.release(entity)
         self._settle_uuid(target, told_uuids(target.infos), now, out)
         target.judge_reach(now.wall)
-        self._learn_batteries(target, now, out, announce=False)
-        self.refresh(target)
-        self.bind_points(link)
+        learn_batteries(self, target, now, out, announce=False)
+        self._refresh(target)
+        bind_points(self, link)
         self.rewire(self._claim_proxying(link))
         self.touched((entity.id, target.id))
         return target
@@ -461,7 +382,7 @@ class Site:
             self.rewire(self._claim_discovered((backend, local), teller.info))
             self.rewire(self._claim_proxying(self.links[backend]))
         self._announce_rename(entity, before, now, out)
-        self.refresh(entity)
+        self._refresh(entity)
         self.touched((before, id_))
 
     def _announce_rename(self, entity: Entity, before: str, now: Now, out: list[Effect]) -> None:
@@ -487,8 +408,7 @@ class Site:
         self, entity: Entity, old: EntityInfo | None, new: EntityInfo, now: Now, out: list[Effect]
     ) -> None:
         """Send identifier-changed for foreign identifiers that an entity has one of each kind of."""
-        canonical = self.nodes.foreign_ids.canonical
-        before, after = _single(canonical(old.foreign_ids if old else ())), _single(canonical(new.foreign_ids))
+        before, after = self._names.single(old), self._names.single(new)
         for kind in dict.fromkeys((*before, *after)):
             if before.get(kind) != after.get(kind):
                 leaves = {"kind": kind, "old-value": before.get(kind), "new-value": after.get(kind)}
@@ -496,103 +416,11 @@ class Site:
 
     # --- one record kept whole
 
-    def refresh(self, entity: Entity) -> None:
+    def _refresh(self, entity: Entity) -> None:
         """Bring everything below the record in line with configuration, inventories and wires."""
-        entity.identity_changed()
+        refresh(self, entity)
         self._contain(entity.id, entity.container)
-        self._refresh_interfaces(entity)
-        config = entity.config.get(self.nodes.states.container) if entity.config is not None else None
-        infos = [state_set for info in entity.infos for state_set in info.state_sets]
-        entity.states.limits = next((info.power_limits for info in entity.infos if info.power_limits), None)
-        entity.states.learn(infos, config if isinstance(config, Inner) else None)
-        gap = max((self.links[teller.backend].longest_gap for teller in entity.tellers.values()), default=60.0)
-        for meter in (entity.meter, *(interface.meter for interface in entity.interfaces.values())):
-            meter.longest_gap = gap
-        nameplates.rate(entity)
-        set_paces(entity)
-        entity.relations_changed()
-        entity.states_changed()
         self.refreshed[entity.id] = entity
-
-    def _interface_names(self, entity: Entity) -> dict[str, tuple[InterfaceInfo, Point, str] | None]:
-        """The interfaces an entity has, in order: discovered (with who tells), configured, named by a wire."""
-        names: dict[str, tuple[InterfaceInfo, Point, str] | None] = {}
-        for (backend, local), teller in entity.tellers.items():
-            for info in teller.info.interfaces:
-                name = fit_name(info.name, 64)
-                if name:
-                    names.setdefault(name, (info, Point(local, info.name), backend))
-        for (name,) in self._configs(entity, self.nodes.interfaces.interface):
-            names.setdefault(name, None)
-        for name in self.graph.interfaces(entity.id):
-            names.setdefault(name, None)
-        return names
-
-    def _configs(self, entity: Entity, node: SchemaNode) -> Mapping[Key, Inner]:
-        """The configured entries of a list of an entity."""
-        configured = entity.config.get(node) if entity.config is not None else None
-        return configured.entries if isinstance(configured, ListNode) else {}
-
-    def _refresh_interfaces(self, entity: Entity) -> None:
-        configs = self._configs(entity, self.nodes.interfaces.interface)
-        names = self._interface_names(entity)
-        for name in [name for name in entity.interfaces if name not in names]:
-            set_parts(entity.interfaces.pop(name).meter, ())
-            entity.interface_changed()
-        for name, known in names.items():
-            interface = entity.interfaces.get(name)
-            if interface is None:
-                interface = entity.interfaces[name] = Interface(self.nodes.interfaces, entity, name)
-                self.interface_appeared(interface)
-                entity.interface_changed()
-            info, point, backend = known if known is not None else (None, None, "")
-            config = configs.get((name,))
-            if interface.info != info or interface.config is not config:
-                interface.info, interface.config = info, config
-                interface.identity_changed()
-                interface.supply_changed()
-            switchable = info is not None and info.switchable and self.nodes.interfaces.control is not None
-            interface.switch = (backend, point) if switchable and point is not None else None
-        grids = tuple(face.name for face in entity.interfaces.values() if face.built_as is Direction.BOTH)
-        if grids:
-            self._grids[entity.id] = grids
-        else:
-            self._grids.pop(entity.id, None)
-
-    def _learn_batteries(self, entity: Entity, now: Now, out: list[Effect], *, announce: bool) -> None:
-        """Batteries as told and configured; ``announce`` those that came and went."""
-        infos: dict[str, BatteryInfo] = {}
-        for told in entity.infos:
-            for battery_info in told.batteries:
-                infos.setdefault(fit_name(battery_info.name, 64), battery_info)
-        configs = self._configs(entity, self.nodes.batteries.battery)
-        if not (infos or configs or entity.batteries):
-            return
-        names = dict.fromkeys((*infos, *(key[0] for key in configs)))
-        for name in dict.fromkeys((*entity.batteries, *names)):
-            if not name:
-                continue
-            battery = entity.batteries.get(name)
-            was = battery.info if battery is not None else None
-            info = infos.get(name)
-            swapped = was is not None and info is not None and was.identifier != info.identifier
-            if announce and was is not None and (info is None or swapped):
-                out.append(self.notices.about("battery-disconnected", entity, now.wall, {"battery": name}))
-            if announce and info is not None and (was is None or swapped):
-                leaves = {"battery": name, "identifier": info.identifier or None}
-                out.append(self.notices.about("battery-connected", entity, now.wall, leaves))
-            if name not in names:
-                del entity.batteries[name]
-                continue
-            if battery is None:
-                battery = entity.batteries[name] = Battery(self.nodes.batteries, name)
-            if swapped or (was is not None and info is None):
-                battery.renew()
-            battery.info = info
-            for event in battery.configure(configs.get((name,))):
-                leaves = {"battery": name, **event.leaves}
-                out.append(self.notices.about(event.notification, entity, now.wall, leaves))
-        entity.batteries_changed()
 
     def _contain(self, entity: str, container: str | None) -> None:
         container = container if container != entity else None
@@ -609,29 +437,6 @@ class Site:
             self._containers[entity] = container
             self._components.setdefault(container, {})[entity] = None
 
-    def bind_points(self, link: Link) -> None:
-        """Where the readings of a backend go."""
-        root = link.tells.get("")
-        points: dict[Point, tuple[Entity, Interface | Battery | None]] = {}
-        for local, id_ in link.tells.items():
-            entity = self.entities[id_]
-            points[Point(local)] = entity, None
-            info = entity.tellers[link.name, local].info
-            reporter = root if root != id_ else None
-            if entity.meter.reporter is None:
-                entity.meter.reporter = reporter
-            for item in info.interfaces:
-                interface = entity.interfaces.get(fit_name(item.name, 64))
-                if interface is not None:
-                    points[Point(local, item.name)] = entity, interface
-                    interface.meter.reporter = reporter
-            for battery_info in info.batteries:
-                battery = entity.batteries.get(fit_name(battery_info.name, 64))
-                if battery is not None:
-                    points[Point(local, None, battery_info.name)] = entity, battery
-        link.points = points
-        link.found()
-
     # --- meters along wires
 
     def rewire(self, touched: Iterable[str]) -> None:
@@ -639,8 +444,8 @@ class Site:
         touched = list(touched)
         for id_ in touched:
             entity = self.entities.get(id_)
-            if entity is not None and self._interface_names(entity).keys() != entity.interfaces.keys():
-                self._refresh_interfaces(entity)
+            if entity is not None and lacks_interfaces(self, entity):
+                refresh_interfaces(self, entity)
                 self.refreshed[id_] = entity
         for id_ in touched:
             entity = self.entities.get(id_)
@@ -657,17 +462,3 @@ class Site:
         touched = {interface.end.entity, *(other.entity for other, _, _ in self.graph.wired(interface.end))}
         self.rewire(touched)
         self.touched(touched)
-
-
-def _mentions(info: EntityInfo) -> set[str]:
-    """The ids of others that a backend uses to tell of wires and relations."""
-    peers = {peer.entity for interface in info.interfaces for peer in interface.connected_to}
-    return peers | {relation.peer for relation in info.relationships}
-
-
-def _single(keys: Iterable[tuple[ForeignKey, object]]) -> dict[str, str]:
-    """The values of the kinds that there is exactly one of."""
-    values: dict[str, list[str]] = {}
-    for (kind, value), _ in keys:
-        values.setdefault(kind, []).append(clipped(value))
-    return {kind: found[0] for kind, found in values.items() if len(found) == 1}
