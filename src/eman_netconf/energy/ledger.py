@@ -20,6 +20,7 @@ from eman_netconf.energy.values import Method, Now
 
 GRACE = 20.0  # seconds after the end of an interval until it is over, so that a reading beyond its end can be split
 PATIENCE = 3600.0  # seconds for which it is waited for somebody who is read seldom
+_MOMENT = 1.0  # seconds in which flowed what is said to have flowed in no time
 _SET_BACK = 1.0  # seconds; a clock that is slewed moves by less between two readings
 _CHANNELS = 1000  # so many are closed in one turn
 _NEXT_TURN = 0.005  # seconds to the next one
@@ -283,6 +284,8 @@ class EnergyTrack(Track[Flowed]):
         """A flow over several intervals: each gets its share of time, the last one what is left."""
         self._ready(end)
         known, self.until = self.until, max(end, self.until)
+        if begin == end < self.closed:  # such as after a restart, when the device's stamp is older than its last one
+            begin -= _MOMENT
         length = end - begin
         left = flow.received, flow.provided
         if begin < self.closed:
