@@ -30,7 +30,10 @@ def entries(root: Inner, node: SchemaNode) -> Mapping[Key, Inner]:
 
 def touched(change: Change, node: SchemaNode) -> Iterator[Touched]:
     """The entries of the list ``node`` that differ; the cost is that of the change."""
-    way = {node, *node.ancestors()}
+    return _touched(change, node, frozenset((node, *node.ancestors())))
+
+
+def _touched(change: Change, node: SchemaNode, way: frozenset[SchemaNode]) -> Iterator[Touched]:
     if change.schema is node:
         if change.key is not None:
             yield change.key, _inner(change.old), _inner(change.new)
@@ -39,7 +42,10 @@ def touched(change: Change, node: SchemaNode) -> Iterator[Touched]:
         return
     if change.children:
         for child in change.children:
-            yield from touched(child, node)
+            if child.schema is node and child.key is not None:  # by far most of them
+                yield child.key, _inner(child.old), _inner(child.new)
+            else:
+                yield from _touched(child, node, way)
         return
     old = _below(change.old, change.schema, node)
     new = _below(change.new, change.schema, node)

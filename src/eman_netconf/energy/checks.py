@@ -169,7 +169,7 @@ class Checks:
                 graph.claim(("configuration", id_), configured_claim(nodes, id_, new) if new is not None else None)
             with self._site.supposing(self._directions):
                 # who is fed by nobody is on no loop
-                changed = {id_: new for id_, new in moved if new is not None and graph.feeds(id_)}
+                changed = {id_: new for id_, new in moved if new is not None and graph.knows(id_) and graph.feeds(id_)}
                 for loop in _loops(changed, lambda one: [feed.source for feed in graph.feeds(one)]):
                     self._loop(loop, changed[loop[0]])
         finally:

@@ -12,15 +12,17 @@ from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Inner, ListNode
 
 RELATIONSHIP_TYPE = "eman-relationship:relationship-type"
+_NOTHING = Claim()
 
 
 def configured_claim(nodes: EntityNodes, id_: str, config: Inner) -> Claim:
     """The wires and relations stated by the configured entry of an entity."""
     wires: list[tuple[End, End]] = []
     interfaces = config.get(nodes.interfaces.interface)
+    connected_to = nodes.interfaces.connected_to
     if isinstance(interfaces, ListNode):
         for (name,), entry in interfaces.entries.items():
-            connected = entry.get(nodes.interfaces.connected_to)
+            connected = entry.get(connected_to)
             if isinstance(connected, ListNode):
                 wires += [(End(id_, name), End(*key)) for key in connected.entries]
     relations: list[Relation] = []
@@ -39,7 +41,7 @@ def configured_claim(nodes: EntityNodes, id_: str, config: Inner) -> Claim:
             )
             for (type_, peer), entry in stated.entries.items()
         ]
-    return Claim(tuple(wires), tuple(relations))
+    return Claim(tuple(wires), tuple(relations)) if wires or relations else _NOTHING
 
 
 def discovered_claim(identities: Identities, aliases: Mapping[str, str], id_: str, info: EntityInfo) -> Claim:

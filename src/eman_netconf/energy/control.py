@@ -194,7 +194,7 @@ class Control:
 
     def _stand(self, target: Target, value: str | None, now: Now, out: list[Effect], quiet: bool) -> None:
         holder = self.holder(target)
-        if holder is None:
+        if holder is None or (value is None and not holder.wishes):
             return
         known = holder.wishes.get(Origin.CONFIGURATION)
         limit = Decimal(value) if value is not None and target.aspect is Aspect.LIMIT else None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FOREIGN_ID_KIND = "eman-entity:foreign-id-kind"
 _WIRINGS = frozenset({"single", "split", "delta", "wye"})
+_DIRECTIONS: Mapping[str, Direction] = {direction.value: direction for direction in Direction}
 _decimal = decimal64(3)
 
 
@@ -167,7 +168,7 @@ class Interface:
         """What it is built for, as configured or else as the device says."""
         configured = self.config.get(self._nodes.direction) if self.config is not None else None
         if isinstance(configured, str):
-            return Direction(configured)
+            return _DIRECTIONS[configured]
         return self.info.direction if self.info is not None else None
 
     @property

@@ -127,6 +127,9 @@ class Claim(NamedTuple):
     evidence: Evidence = Evidence.CONFIGURED
 
 
+_SILENT = Claim()
+
+
 class Site(Protocol):
     """What the graph asks of those who know the interfaces and the entities."""
 
@@ -178,8 +181,8 @@ class Graph:
         """Take what ``witness`` now says in place of what it said; the entities about which something changed."""
         if witness not in self._claims and (claim is None or not (claim.wires or claim.relations)):
             return set()
-        old = self._claims.get(witness, Claim())
-        new = _once(claim) if claim is not None else Claim()
+        old = self._claims.get(witness, _SILENT)
+        new = _once(claim) if claim is not None else _SILENT
         if old == new:
             return set()
         if new.wires or new.relations:
@@ -238,6 +241,10 @@ class Graph:
             del self._said[here, there]
 
     # wires out
+
+    def knows(self, entity: str) -> bool:
+        """Whether there is any wire or relation of ``entity``."""
+        return entity in self._wires or entity in self._relations
 
     def interfaces(self, entity: str) -> Iterable[str]:
         """The interfaces of ``entity`` that some wire ends at."""

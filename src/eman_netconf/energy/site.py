@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from eman_netconf.energy import nameplates
@@ -173,7 +173,7 @@ class Site:
         if current is not None:
             self._refresh(current)
             learn_batteries(self, current, now, out, announce=False)
-        self.rewire(touched | {id_})
+        self.rewire(touched | {id_}, (id_,))
         self.touched(touched | {id_})
 
     def _take_over(self, id_: str, keys: Iterable[ForeignKey], now: Now, out: list[Effect]) -> Entity | None:
@@ -204,7 +204,7 @@ class Site:
             if entity is not None:
                 self._refresh(entity)
         bind_points(self, link)
-        self.rewire(touched)
+        self.rewire(touched, touched)
         self.touched(touched)
 
     def _tell(self, told: Told, info: EntityInfo, now: Now, out: list[Effect]) -> Entity:
@@ -439,11 +439,14 @@ class Site:
 
     # --- meters along wires
 
-    def rewire(self, touched: Iterable[str]) -> None:
-        """Wires or relations of ``touched`` changed: what they show of each other, and whose meter serves whom."""
+    def rewire(self, touched: Iterable[str], fresh: Container[str] = ()) -> None:
+        """Wires or relations of ``touched`` changed: what they show of each other, and whose meter serves whom.
+
+        Those in ``fresh`` have the right interfaces.
+        """
         touched = list(touched)
         for id_ in touched:
-            entity = self.entities.get(id_)
+            entity = self.entities.get(id_) if id_ not in fresh else None
             if entity is not None and lacks_interfaces(self, entity):
                 refresh_interfaces(self, entity)
                 self.refreshed[id_] = entity

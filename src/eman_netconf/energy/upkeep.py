@@ -94,7 +94,7 @@ def refresh_interfaces(site: Holding, entity: Entity) -> None:
             entity.interface_changed()
         info, point, backend = known if known is not None else (None, None, "")
         config = configs.get((name,))
-        if interface.info != info or interface.config is not config:
+        if interface.config is not config or interface.info != info:
             interface.info, interface.config = info, config
             interface.identity_changed()
             interface.supply_changed()

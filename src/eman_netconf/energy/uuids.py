@@ -34,6 +34,9 @@ class Uuids:
         """
         told = tuple(told)
         before = entity.uuid
+        if not before and not told:
+            self._hold(entity, self._made(entity))
+            return []
         kept = self._holders.get(before) in (None, entity) and is_uuid(before) and before != gone
         free = (uuid for uuid in told if self._free(uuid, entity))
         uuid = before if kept and (self.recalling or not told or before in told) else next(free, before if kept else "")

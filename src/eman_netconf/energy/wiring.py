@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from eman_netconf.energy.entities import Entity
@@ -23,6 +23,8 @@ class Wired(Protocol):
 
     def interface(self, end: End) -> Interface | None: ...
 
+    def components(self, entity: str) -> Iterable[str]: ...
+
 
 def connect(site: Wired, entity: Entity) -> None:
     """Work out anew what the meters of an entity and its interfaces are sums of.
@@ -31,10 +33,11 @@ def connect(site: Wired, entity: Entity) -> None:
     measures it, else for those it aggregates.
     """
     entity.relations_changed()
+    related = site.graph.knows(entity.id)
     inlets: list[tuple[Interface, str]] = []
     for interface in entity.interfaces.values():
         interface.wires_changed()
-        sources = site.graph.peers(interface.end, Role.SOURCE)
+        sources = site.graph.peers(interface.end, Role.SOURCE) if related else []
         parts: tuple[Part, ...] = ()
         outlet = site.interface(sources[0]) if len(sources) == 1 else None
         if outlet is not None and len(site.graph.peers(sources[0], Role.LOAD)) == 1:
@@ -42,8 +45,9 @@ def connect(site: Wired, entity: Entity) -> None:
         set_parts(interface.meter, parts)
         if interface.works_as is not Direction.OUTLET and (sources or interface.meter.measures):
             inlets.append((interface, sources[0].entity if sources else entity.id))
-    set_parts(entity.meter, _parts_of(site, entity, inlets))
-    by_supply = bool(not entity.states.native and site.graph.outlets_of(entity.id))
+    set_parts(entity.meter, _parts_of(site, entity, inlets) if inlets or related else ())
+    fed = related or site.components(entity.id)
+    by_supply = bool(fed and not entity.states.native and site.graph.outlets_of(entity.id))
     if by_supply is not entity.states.by_supply:
         entity.states.by_supply = by_supply
         entity.states.arrange()
