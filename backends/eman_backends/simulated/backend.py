@@ -21,7 +21,7 @@ from eman_netconf.backend import (
 
 from . import readings
 from .inventory import inventory
-from .lies import lie
+from .lies import confuse, lie
 from .scenario import Entity, Scenario, ScenarioError, Wire, load, locate
 from .site import Fault, Site
 
@@ -76,7 +76,12 @@ class Simulated:
         """All the box shows now. Raises Unavailable."""
         site = await self._reach()
         result = readings.read(site, self._box, self._context.clock().wall)
-        return lie(result, self._context.random) if site.faults.get(self._box) is Fault.LYING else result
+        match site.faults.get(self._box):
+            case Fault.LYING:
+                return lie(result, self._context.random)
+            case Fault.CONFUSED:
+                return confuse(result)
+        return result
 
     async def close(self) -> None:
         """Leave the site; safe at any time and twice. The last to leave has it remembered."""

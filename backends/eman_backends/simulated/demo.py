@@ -15,6 +15,10 @@ BACKEND = "urn:eman:yang:eman-backend"
 SIMULATED = "urn:eman:yang:eman-backend-simulated"
 GROUP = "urn:eman:yang:eman-group"
 BATTERY = "urn:eman:yang:eman-battery"
+TYPES = "urn:eman:yang:eman-types"
+THRESHOLD = "urn:eman:yang:eman-threshold"
+SERIES = "urn:eman:yang:eman-series"
+INTERFACE = "urn:eman:yang:eman-power-interface"
 KNOWN = ("name", "description", "role", "keyword", "importance", "power-priority", "vital")  # leaves of an entity
 
 
@@ -60,10 +64,29 @@ def _entity(parent: etree._Element, entity: Entity) -> None:
     _below(element, ENTITY, "id", entity.id)
     _leaves(element, ENTITY, entity.context, KNOWN)
     _leaves(element, GROUP, entity.context, ["domain"])
+    for name, limits in entity.context.get("pacing", {}).items():
+        interface = _below(element, INTERFACE, "power-interface")
+        _below(interface, INTERFACE, "name", name)
+        pacing = _below(_below(interface, INTERFACE, "supply"), INTERFACE, "pacing")
+        _leaves(pacing, INTERFACE, limits, limits)
+    _watched(element, entity.context)
     for name, thresholds in entity.context.get("battery", {}).items():
         battery = _below(element, BATTERY, "battery")
         _below(battery, BATTERY, "name", name)
         _leaves(_below(battery, BATTERY, "alarm"), BATTERY, thresholds, thresholds)
+
+
+def _watched(parent: etree._Element, said: Mapping[str, Any]) -> None:
+    """The thresholds and series of an entity, a domain or a group."""
+    for kind, namespace in (("threshold", THRESHOLD), ("series", SERIES)):
+        for name, settings in said.get(kind, {}).items():
+            element = _below(parent, namespace, kind)
+            _below(element, namespace, "name", name)
+            quantity = settings["quantity"]
+            home = BATTERY if quantity.startswith("battery-") else TYPES
+            identity = etree.SubElement(element, f"{{{namespace}}}quantity", nsmap={"q": home})
+            identity.text = f"q:{quantity}"
+            _leaves(element, namespace, settings, [leaf for leaf in settings if leaf != "quantity"])
 
 
 def _backend(parent: etree._Element, box: Entity, scenario: str) -> None:
@@ -82,6 +105,7 @@ def _domains(top: etree._Element, site: Scenario) -> None:
     for said in site.domains:
         domain = _below(domains, GROUP, "domain")
         _leaves(domain, GROUP, said, ("name", "description", "parent", "boundary-meter"))
+        _watched(domain, said)
 
 
 def _groups(top: etree._Element, site: Scenario) -> None:
@@ -93,3 +117,4 @@ def _groups(top: etree._Element, site: Scenario) -> None:
         _leaves(group, GROUP, said, ("name", "description", "member"))
         if matched := said.keys() & {"keyword", "category"}:
             _leaves(_below(group, GROUP, "match"), GROUP, said, sorted(matched, reverse=True))
+        _watched(group, said)

@@ -1,4 +1,4 @@
-"""The garbage that a box with the fault of lying tells: well formed, and nothing of it true."""
+"""The garbage that a box with the fault of lying or confusion tells: well formed, and not to be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from eman_netconf.backend import Pass, Quantity, Reading
+from eman_netconf.backend import Pass, Point, Quantity, Reading
+
+STRANGER = "stranger"
 
 WILD = (
     *(Decimal(0), Decimal(-1), Decimal("1e12"), Decimal("-1e12"), Decimal("0.0004"), Decimal(2**32 - 1)),
@@ -17,6 +19,12 @@ WILD = (
 def lie(result: Pass, random: Random) -> Pass:
     """Every number wild, truths turned round, stamps in the future and in the past."""
     return Pass(tuple(_lie(reading, random) for reading in result.readings), result.missing)
+
+
+def confuse(result: Pass) -> Pass:
+    """The pass, and its first reading as one of an entity that no inventory has."""
+    strangers = [replace(reading, point=Point(STRANGER)) for reading in result.readings[:1]]
+    return Pass((*result.readings, *strangers), result.missing)
 
 
 def _lie(reading: Reading, random: Random) -> Reading:

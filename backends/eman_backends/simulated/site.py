@@ -41,6 +41,7 @@ class Fault(StrEnum):
     LYING = "lying"  # answers are garbage
     FLAKY = "flaky"  # every third question stays without an answer
     DEAF = "deaf"  # orders are carried out, but their answers get lost
+    CONFUSED = "confused"  # answers tell of what the box does not have, too
 
 
 class Site:

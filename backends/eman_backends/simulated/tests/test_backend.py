@@ -15,6 +15,7 @@ import pytest
 
 from eman_backends.simulated import PLUGIN
 from eman_backends.simulated.backend import Simulated, site_of
+from eman_backends.simulated.lies import STRANGER
 from eman_backends.simulated.site import AT_ONCE, Fault
 from eman_backends.simulated.tests.sites import DEMO, NOON
 from eman_netconf.backend import (
@@ -306,3 +307,11 @@ async def test_a_part_is_swapped_alone(opened: Open, hands: Hands, tmp_path: Pat
     told = await ups.read()
     assert watts(told, Quantity.CYCLE_COUNT, Point("", None, "string-1")) == 0
     assert watts(told, Quantity.CYCLE_COUNT, Point("", None, "string-2")) == 33
+
+
+async def test_a_confused_box_tells_of_others(opened: Open, tmp_path: Path) -> None:
+    """Its readings are as they were, and there are some of an entity that it never told of."""
+    box = await opened("srv-03")
+    site_of(tmp_path / "simulated").faults["srv-03"] = Fault.CONFUSED
+    entities = {reading.point.entity for reading in (await box.read()).readings}
+    assert entities == {"", STRANGER}

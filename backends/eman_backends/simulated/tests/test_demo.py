@@ -22,6 +22,9 @@ NS = {
     "s": "urn:eman:yang:eman-backend-simulated",
     "g": "urn:eman:yang:eman-group",
     "bat": "urn:eman:yang:eman-battery",
+    "t": "urn:eman:yang:eman-threshold",
+    "ser": "urn:eman:yang:eman-series",
+    "pi": "urn:eman:yang:eman-power-interface",
 }
 
 
@@ -64,6 +67,15 @@ def test_batteries_have_their_alarms(config: etree._Element) -> None:
     """Both strings of the UPS warn of little charge and of heat."""
     assert found(config, "e:entities/e:entity[e:id='ups-1']/bat:battery/bat:name/text()") == ["string-1", "string-2"]
     assert len(found(config, "e:entities/e:entity/bat:battery/bat:alarm[bat:low-charge-percent]")) == 2
+
+
+def test_what_a_newcomer_finds(config: etree._Element) -> None:
+    """There are thresholds on an entity, a battery, a domain and a group, series of power and of charge, and an outlet
+    that is not switched too often."""
+    assert found(config, ".//t:threshold/t:name/text()") == ["on-battery", "carries-all", "cooling", "contract"]
+    assert found(config, "g:domains/g:domain[ser:series]/g:name/text()") == ["lab"]
+    assert found(config, "e:entities/e:entity/ser:series/ser:battery/text()") == ["string-1"]
+    assert found(config, "e:entities/e:entity/pi:power-interface[.//pi:max-switchings]/pi:name/text()") == ["lighting"]
 
 
 def test_an_unknown_scenario_is_told() -> None:
