@@ -109,7 +109,7 @@ READ = (
 )
 CONFIG = (
     '<energy-management xmlns="urn:eman:yang:eman-entity">{}<entities>'
-    f"<entity><id>pdu</id></entity><entity><id>srv</id><domain {G}>lab</domain>"
+    f"<entity><id>pdu</id></entity><entity><id>new</id></entity><entity><id>srv</id><domain {G}>lab</domain>"
     f'<series xmlns="{S}" {T}><name>often</name><quantity>t:active-power</quantity><length>60</length></series>'
     f"</entity></entities><domains {G}><domain><name>lab</name></domain></domains>"
     f"<groups {G}><group><name>all</name><member>srv</member></group></groups></energy-management>"
@@ -333,7 +333,7 @@ async def test_energy_that_is_not_kept(site: Served, lab: Lab) -> None:
         missing = error(await ask(peer, "energy-between", stretch))
         assert missing.tag == ErrorTag.DATA_MISSING
         assert "It is kept from 2026-02-02T02:40:" in missing.message
-    nothing = error(await ask(peer, "energy-between", between(START) + "<interface>none</interface>", "pdu"))
+    nothing = error(await ask(peer, "energy-between", between(START), "new"))
     assert (nothing.tag, "none of it yet" in nothing.message) == (ErrorTag.DATA_MISSING, True)
     for wrong in (
         between(START + 9000),
@@ -345,6 +345,14 @@ async def test_energy_that_is_not_kept(site: Served, lab: Lab) -> None:
 
 
 # --- corrections -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["energy-between", "query-history"])
+async def test_an_interface_that_is_not_there(site: Served, lab: Lab, action: str) -> None:
+    """Who misspells an interface is told so, not that nothing is kept of it."""
+    asked = between(START) if action == "energy-between" else quantity("active-power")
+    missing = error(await ask(await site.peer(), action, asked + "<interface>none</interface>", "pdu"))
+    assert (missing.tag, missing.message) == (ErrorTag.DATA_MISSING, "pdu has no power interface none.")
 
 
 def correction(start: float, end: float, received: str, more: str = "") -> str:

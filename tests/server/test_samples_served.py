@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from eman_netconf.energy.canonical import instant
 from eman_netconf.energy.samples import Channel
 from eman_netconf.server.samples.queries import Reader
 from eman_netconf.server.samples.retention import Settings
@@ -75,7 +76,8 @@ async def test_what_is_kept_is_shown(tmp_path: Path, schema: Schema) -> None:
         last = await written(admin)
         while int((shown := await told(admin))["samples"]) == 0:
             last = await written(admin, last)
-        assert shown["oldest"] < shown["newest"] <= shown["last-write"]
+        assert instant(shown["oldest"]) < instant(shown["newest"]) <= instant(shown["last-write"])
+        assert not any(shown[name].endswith(".000Z") for name in ("oldest", "newest")), "whole seconds, as in a query"
         assert int(shown["size"]) > 0
 
 

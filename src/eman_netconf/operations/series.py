@@ -111,8 +111,9 @@ class _Handlers:
             return
         raise RpcError(
             ErrorTag.DATA_MISSING,
-            f"Nothing is kept of {channel.quantity} here yet. Energy and real power are kept wherever they are known; "
-            "other quantities are once they are named in the history's leaf-list quantity.",
+            self._nowhere(channel.owner, channel.part)
+            or f"Nothing is kept of {channel.quantity} here yet. Energy and real power are kept wherever they are "
+            "known, other quantities once they are named in the history's leaf-list quantity.",
             path=path_text(path),
         )
 
@@ -156,8 +157,19 @@ class _Handlers:
 
     async def _not_kept(self, owner: str, part: str, found: Energy | None, path: Path) -> RpcError:
         found = found or await self._energy(owner, part, 0.0, self._recording.now().wall)
-        text = "There is none of it yet." if found is None else f"It is kept from {stamp(found.start)} on."
-        return RpcError(ErrorTag.DATA_MISSING, f"The energy of that time is not kept. {text}", path=path_text(path))
+        if found is None:
+            text = self._nowhere(owner, part) or "The energy of that time is not kept. There is none of it yet."
+        else:
+            text = f"The energy of that time is not kept. It is kept from {stamp(found.start)} on."
+        return RpcError(ErrorTag.DATA_MISSING, text, path=path_text(path))
+
+    def _nowhere(self, owner: str, part: str) -> str | None:
+        """What is said of an interface that its entity does not have."""
+        entity = self._recording.domain.site.entities.get(owner)
+        kind, _, name = part.partition(":")
+        if entity is None or kind != "interface" or name in entity.interfaces:
+            return None
+        return f"{owner} has no power interface {name}."
 
     # --- corrections
 

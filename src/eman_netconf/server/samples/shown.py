@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eman_netconf.datastore.record import stamp
+from eman_netconf.energy.canonical import stamp
 from eman_netconf.server.samples.retention import Settings
 from eman_netconf.server.samples.store import SampleStore
 from eman_netconf.server.samples.values import DAY
