@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eman_netconf.energy.canonical import stamp
-from eman_netconf.energy.collector import ALL
+from eman_netconf.energy.collector import ALL, PACE
 from eman_netconf.energy.effects import Changed, Effect, Record
 from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, Tick
 from eman_netconf.energy.series import CAPACITY, Present
@@ -295,6 +295,36 @@ def test_too_much_is_refused(boot: Callable[[], Bench]) -> None:
         site.configure(*many, series("p", capacity="1"))
     site.configure(*many[:-1], series("p", capacity="1"))
     assert site.shown("p") is not None
+
+
+def test_too_much_to_add_up_is_refused(boot: Callable[[], Bench]) -> None:
+    """Sliding intervals of many short steps are as many as can be added up; others can be without number."""
+    site = Site(boot)
+    fast = {"interval-type": "sliding", "length": "1", "window": "1000"}
+    many = [series(f"s{number}", **fast) for number in range(round(PACE / 1000))]
+    site.configure(*many)
+    with pytest.raises(RpcErrors) as refused:
+        site.configure(*many, series("p", **fast))
+    (error,) = refused.value.errors
+    assert error.tag is ErrorTag.RESOURCE_DENIED
+    assert str(error.path and error.path.text).endswith("/emser:series[emser:name='p']/emser:window")
+    site.configure(*many, series("p", length="1"))
+    site.configure(*many[:-1], series("p", **fast))
+    assert site.shown("p") is not None
+
+
+def test_long_records_come_in_small_batches(boot: Callable[[], Bench]) -> None:
+    """Steps of sliding intervals are remembered when one is over, some of them at a time."""
+    fast = {"interval-type": "sliding", "length": "1", "window": "1000"}
+    site = Site(boot, *(series(f"s{number}", **fast) for number in range(3)))
+    watts(site, *[100] * 60)
+    kept = site.bench.domain.series
+    batches: list[int] = []
+    while batch := kept.dirty(500):
+        batches.append(len(batch))
+    assert batches == [2, 1]
+    site.bench.tell("pdu", Q.ACTIVE_POWER, 100)
+    assert kept.dirty(500) == [], "nothing is over"
 
 
 def test_another_definition_is_another_series(boot: Callable[[], Bench]) -> None:

@@ -20,13 +20,15 @@ from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Step, path_text
+from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step, path_text
 
 if TYPE_CHECKING:
     from eman_netconf.yang.diff import Change
 
 WORD = "series"  # of its taps, extras and records
 ALL = 50_000_000  # samples that all series together may keep, which take some 100 MB
+PACE = 10_000.0  # steps of sliding intervals that all series together may add up in a second
+_STEPS = 1000  # of them in one batch of records
 _LISTS = (
     "/eman-entity:energy-management/entities/entity/eman-series:series",
     "/eman-entity:energy-management/eman-group:domains/domain/eman-series:series",
@@ -110,6 +112,7 @@ class Collector:
         self._unlooked = False  # whether some of them are of series that are configured no more
         self._rounds: dict[int, Rounds] = {}  # by length
         self._taken = 0  # samples that all of them may keep
+        self._pace = 0.0  # steps that all of them add up in a second
         nodes.laid |= {each.list for each in self._nodes.values()}
 
     # --- configuration
@@ -117,15 +120,19 @@ class Collector:
     def refused(self, change: Change) -> list[RpcError]:
         """What of a change of configuration asks for more than can be kept."""
         errors: list[RpcError] = []
-        taken = self._taken
+        taken, pace = self._taken, self._pace
         for owner, nodes in self._nodes.items():
             for key, old, new in touched(change, owner):
-                before = dict(_capacities(nodes, old))
-                taken -= sum(before.values())
-                for name, capacity in _capacities(nodes, new):
-                    taken += capacity
-                    if capacity > before.get(name, 0) and (capacity > CAPACITY or taken > ALL):
+                before = dict(_claims(nodes, old))
+                taken -= sum(capacity for capacity, _ in before.values())
+                pace -= sum(steps for _, steps in before.values())
+                for name, (capacity, steps) in _claims(nodes, new):
+                    taken, pace = taken + capacity, pace + steps
+                    kept, slid = before.get(name, (0, 0.0))
+                    if capacity > kept and (capacity > CAPACITY or taken > ALL):
                         errors.append(_too_much(nodes, key, name, capacity > CAPACITY))
+                    if steps > slid and pace > PACE:
+                        errors.append(_too_fast(nodes, key, name))
         return errors
 
     # --- what is observed
@@ -167,6 +174,7 @@ class Collector:
                 series = Series(home, name, entry, now.wall)
                 series.load(self._waiting.get(_name(home.key, name), {}))
                 self._taken += series.capacity
+                self._pace += series.rule.pace
                 out.append(Record(series.kept(series.capacity)))
             elif series.config is not entry:
                 self._taken -= series.capacity
@@ -213,6 +221,7 @@ class Collector:
         """It is configured no more, or is another series now."""
         self._untrack(series, now, out)
         self._taken -= series.capacity
+        self._pace -= series.rule.pace
         self.unsaved[home.key, series.name] = None
         out.append(Record(series.kept(0)))
 
@@ -247,13 +256,21 @@ class Collector:
         self._unlooked = True
 
     def dirty(self, limit: int, /) -> list[tuple[str, dict[str, Any] | None]]:
-        """At most ``limit`` records that changed since they were asked for, by name; None = it may be deleted."""
+        """At most ``limit`` records that changed since they were asked for, by name; None = it may be deleted. Of long
+        ones fewer, so that nobody waits for them.
+        """
         if self._unlooked:  # the first time: all that is configured has its series by now
             self._unlooked = False
             there = {_name(home.key, name) for home in self._homes.values() for name in home.by_name}
             self.unsaved.update(dict.fromkeys(_key(name) for name in self._waiting if name not in there))
-        keys = [key for key, _ in zip(self.unsaved, range(limit), strict=False)]
-        return [(_name(*key), self._record(*key)) for key in keys]
+        found: list[tuple[str, dict[str, Any] | None]] = []
+        steps = 0
+        while self.unsaved and len(found) < limit and steps < _STEPS:
+            key = next(iter(self.unsaved))
+            record = self._record(*key)
+            steps += len(record["ring"]) if record is not None else 0
+            found.append((_name(*key), record))
+        return found
 
     def _record(self, key: str, name: str) -> dict[str, Any] | None:
         del self.unsaved[key, name]
@@ -271,19 +288,31 @@ def _meter(observed: Observed, watched: Selector) -> Meter | None:
     return interface.meter if interface is not None else None
 
 
-def _capacities(nodes: SeriesNodes, entry: Inner | None) -> Iterator[tuple[str, int]]:
+def _claims(nodes: SeriesNodes, entry: Inner | None) -> Iterator[tuple[str, tuple[int, float]]]:
+    """Samples that each series wants to keep, and steps that it wants to add up in a second, by its name."""
     configured = entry.get(nodes.list) if entry is not None else None
     for (name,), series in configured.entries.items() if isinstance(configured, ListNode) else ():
-        yield name, nodes.number(series, nodes.capacity)
+        yield name, (nodes.number(series, nodes.capacity), nodes.rule(series).pace)
 
 
 def _too_much(nodes: SeriesNodes, key: Key, name: str, alone: bool) -> RpcError:
-    owner = nodes.list.parent
-    assert owner is not None
-    path = (*(Step(node) for node in reversed([*owner.ancestors()])), Step(owner, key), Step(nodes.list, (name,)))
     most = f"A series keeps {CAPACITY} samples at most" if alone else f"All series together keep {ALL} samples at most"
     text = f"{most}; choose a smaller capacity, or longer intervals."
-    return RpcError(ErrorTag.RESOURCE_DENIED, text, path=path_text((*path, Step(nodes.capacity))))
+    return RpcError(ErrorTag.RESOURCE_DENIED, text, path=path_text((*_place(nodes, key, name), Step(nodes.capacity))))
+
+
+def _too_fast(nodes: SeriesNodes, key: Key, name: str) -> RpcError:
+    text = (
+        f"The sliding intervals of all series together are added up of {PACE:.0f} steps a second at most; "
+        "choose longer steps, or a shorter window."
+    )
+    return RpcError(ErrorTag.RESOURCE_DENIED, text, path=path_text((*_place(nodes, key, name), Step(nodes.window))))
+
+
+def _place(nodes: SeriesNodes, key: Key, name: str) -> Path:
+    owner = nodes.list.parent
+    assert owner is not None
+    return (*(Step(node) for node in reversed([*owner.ancestors()])), Step(owner, key), Step(nodes.list, (name,)))
 
 
 def _name(key: str, name: str) -> str:

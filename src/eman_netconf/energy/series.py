@@ -28,6 +28,7 @@ from eman_netconf.yang.tree import Data, Inner
 CAPACITY = 100_000  # samples that one series may keep
 _FAR = 86_400.0  # seconds; values that much in the future are those of a clock that was wrong
 _UNSET = 1_577_836_800.0  # 2020: a clock that shows an earlier time is not set
+_FEW = 16  # steps that are remembered anew with every reading; those of more when one of them is over
 _FURTHEST = 1000  # intervals that energy which is known late is still put into
 _METHODS = tuple(RANK)
 _MARKS = tuple(Mark)
@@ -59,6 +60,11 @@ class Rule(NamedTuple):
     sampling: Sampling
     length: int  # seconds
     window: int  # seconds; that of an interval, where they slide
+
+    @property
+    def pace(self) -> float:
+        """Steps that are added up in a second of time, on average."""
+        return self.window / self.length / self.length if self.interval is Interval.SLIDING else 0.0
 
     @property
     def counts(self) -> bool:
@@ -143,7 +149,7 @@ class EnergySeries(EnergyTrack):
 
     def flowed(self, flow: Flow, wall: float) -> None:
         super().flowed(flow, wall)
-        self._series.keep()
+        self._series.flows()
 
     def _late(self, begin: float, end: float, received: int, provided: int, mark: Mark) -> None:
         """What is too old for the series to have a place for it is left to the history of the site."""
@@ -188,7 +194,7 @@ class ValueSeries(ValueTrack):
 
     def observe(self, value: int | None, method: str, wall: float, mono: float, out: list[Effect]) -> None:
         super().observe(value, method, wall, mono, out)
-        self._series.keep()
+        self._series.flows()
 
 
 class Present:
@@ -301,9 +307,19 @@ class Series:
         """What is remembered is not what it was."""
         self._home.keep(self)
 
+    def flows(self) -> None:
+        """Something came into the interval that is not over. Where that is a small part of all that is remembered, it
+        is not worth remembering yet.
+        """
+        if len(self._ring) <= _FEW:
+            self.keep()
+
     # --- intervals
 
-    channels = 1
+    @property
+    def channels(self) -> int:
+        """See ledger.Member: adding up the steps of a sliding interval is most of the work."""
+        return 1 + len(self._ring)
 
     def close(self, edge: float, now: Now, ticks: Ticks, out: list[Effect]) -> bool:
         """See ledger.Member."""

@@ -163,8 +163,6 @@ class Energy:
         for source in sources:
             while changed := source(RECORDS):
                 self._unsaved.update(changed)
-                if len(changed) < RECORDS:
-                    break
                 await asyncio.sleep(0)
         if not self._unsaved:
             return
