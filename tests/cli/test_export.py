@@ -52,7 +52,7 @@ def test_csv_of_everything(state: Path) -> None:
         "owner": "pdu",
         "part": "",
         "quantity": "active-power",
-        "phase": "0",
+        "phase": "",
         "series": "",
         "unit": "W",
         "value": "90.001",

@@ -346,6 +346,17 @@ def test_dates_that_there_are_not(schema: Schema, text: str) -> None:
         until.parse(text, NAMESPACES.get)
 
 
+@pytest.mark.parametrize("text", ["2026-01-01", "2026-01-01T00:00:00", "tomorrow"])
+def test_what_is_no_date_and_time(schema: Schema, text: str) -> None:
+    """Who writes a date and time in another way is shown how, not the pattern of the type."""
+    until = schema.find("/eman-entity:energy-management/entities/entity/maintenance/until").type
+    assert until is not None
+    with pytest.raises(
+        TypeFault, match=f"must be a date and time with its zone, as 2026-06-21T12:00:00Z, got '{text}'"
+    ):
+        until.parse(text, NAMESPACES.get)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -69,7 +69,13 @@ def parser() -> argparse.ArgumentParser:
 
     export = verbs.add_parser("export", help="write samples from the state folder as CSV or Parquet")
     export.add_argument("--state", type=Path, metavar="DIR", required=True, help="where the server keeps its state")
-    export.add_argument("--entity", action="append", default=[], metavar="ID", help="of this entity only (repeatable)")
+    export.add_argument(
+        "--entity",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="of this entity only, or of domains:NAME or groups:NAME (repeatable)",
+    )
     export.add_argument(
         "--quantity", action="append", default=[], metavar="NAME", help="this quantity only (repeatable)"
     )

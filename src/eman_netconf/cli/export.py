@@ -132,7 +132,7 @@ def _fields(channel: Channel, one: Summary) -> tuple[Any, ...]:
     value = None if one.value is None else one.value / scale
     extremes = (None, None) if value is None or channel.quantity in ENERGIES else (one.low / scale, one.high / scale)
     unit = next((unit for quantity, unit in UNITS.items() if quantity == channel.quantity), "")
-    names = (channel.owner, channel.part, channel.quantity, channel.phase, channel.series, unit)
+    names = (channel.owner, channel.part, channel.quantity, channel.phase or None, channel.series, unit)
     return (*names, value, *extremes, one.method, one.coverage, str(one.mark))
 
 

@@ -38,6 +38,7 @@ _NOT_YANG = re.compile(
 _INTEGER = re.compile(r"([+-]?)0*([1-9][0-9]*|0)")
 _DECIMAL = re.compile(r"([+-]?)0*([1-9][0-9]*|0)(?:\.([0-9]+))?")
 _DATE_AND_TIME = "ietf-yang-types:date-and-time"
+_AS_DATE_AND_TIME = "must be a date and time with its zone, as 2026-06-21T12:00:00Z"
 _SECRET_TYPES = ("eman-types:secret", "iana-crypt-hash:crypt-hash")
 
 
@@ -137,7 +138,8 @@ class StringType(YangType):
         for match, pattern in self._matchers:
             if (match(text) is None) is not pattern.invert:
                 verb = "must not match" if pattern.invert else "must match"
-                raise self.fault(f"{verb} the pattern {pattern.text}", text, pattern)
+                expected = _AS_DATE_AND_TIME if self._dated else f"{verb} the pattern {pattern.text}"
+                raise self.fault(expected, text, pattern)
         if not (text.isascii() and text.isprintable()):
             found = _NOT_YANG.search(text)
             if found:
