@@ -97,6 +97,13 @@ def test_those_of_a_group_have_their_turns() -> None:
 # --- actions
 
 
+def test_another_stagger_is_another_queue() -> None:
+    """A stagger that was much too long keeps nobody once it is shorter."""
+    inrush = Inrush()
+    assert [inrush.turn({"row": 3600.0}, 100.0) for _ in range(3)] == [0.0, 3600.0, 7200.0]
+    assert [inrush.turn({"row": 5.0}, 101.0) for _ in range(2)] == [0.0, 5.0]
+
+
 def test_an_action_that_comes_too_early_is_refused(bench: Bench) -> None:
     """With a sentence that says from when, and the seconds until then; afterwards it is granted."""
     strip(bench).commit(limited(min_off_time=300))

@@ -142,14 +142,17 @@ class PacingNodes:
 
 
 class Inrush:
-    """Turns at being switched on, so that those of a group come one after the other (monotonic seconds)."""
+    """Turns at being switched on, so that those of a group come one after the other (monotonic seconds).
+
+    Another stagger begins a queue of its own: whoever shortens one that was much too long need not wait for it.
+    """
 
     def __init__(self) -> None:
-        self._next: dict[str, float] = {}
+        self._next: dict[tuple[str, float], float] = {}  # by group and stagger
 
     def turn(self, staggers: Mapping[str, float], mono: float) -> float:
         """Seconds until the turn of who is next in each of these groups; ``staggers``: seconds by name."""
-        at = max(mono, *(self._next.get(name, mono) for name in staggers))
-        self._next = {name: when for name, when in self._next.items() if when > mono}
-        self._next.update((name, at + seconds) for name, seconds in staggers.items())
+        at = max(mono, *(self._next.get(queue, mono) for queue in staggers.items()))
+        self._next = {queue: when for queue, when in self._next.items() if when > mono}
+        self._next.update((queue, at + queue[1]) for queue in staggers.items())
         return at - mono
