@@ -168,7 +168,7 @@ TYPES: list[tuple[str, str, list[tuple[str, str]], list[tuple[str, str]]]] = [
             ("m:stone", "must be an identity derived from m:animal"),
             ("m:cat", "must be an identity"),
             ("zoo:dog", "and the prefix zoo is not known"),
-            ("else:dog", "and the namespace urn:else is not known"),
+            ("else:dog", 'as m:dog with xmlns:m="urn:m", and the namespace urn:else is not known'),
             ("", "must be an identity"),
             ("a:b:c", "must be an identity"),
         ],

@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from sys import intern
 
@@ -26,6 +27,7 @@ Resolve = Callable[[str | None], str | None]
 
 NO_DECLARATIONS: Mapping[str, str] = {}
 
+_REPEATING = 32  # characters up to which a value is likely to be found in many entries
 _SHOWN = 64  # so many characters of a bad value are shown back
 _WHITE = " \t\r\n"
 # YANG strings hold XML characters except the noncharacters (RFC 7950 section 14, yang-char)
@@ -40,6 +42,16 @@ _DECIMAL = re.compile(r"([+-]?)0*([1-9][0-9]*|0)(?:\.([0-9]+))?")
 _DATE_AND_TIME = "ietf-yang-types:date-and-time"
 _AS_DATE_AND_TIME = "must be a date and time with its zone, as 2026-06-21T12:00:00Z"
 _SECRET_TYPES = ("eman-types:secret", "iana-crypt-hash:crypt-hash")
+
+
+@lru_cache(4096)
+def _shared(text: str) -> str:
+    return text
+
+
+def shared(value: str) -> str:
+    """An equal string, the same one for those that repeat: ten thousand entries hold one "ac" and one "production"."""
+    return _shared(value) if len(value) <= _REPEATING else value
 
 
 class TypeFault(ValueError):
@@ -329,10 +341,10 @@ class IdentityrefType(YangType):
         module = self._by_namespace.get(namespace) if namespace else None
         if module is None and (prefix or namespace):
             unknown = f"the namespace {namespace}" if namespace else f"the prefix {prefix}"
-            raise self.fault(f"must be {self._expected()}, and {unknown} is not known", text)
+            raise self.fault(f"must be {self._expected(name)}, and {unknown} is not known", text)
         value = f"{module.name}:{name}" if module else name
         if value not in self.values:
-            raise self.fault(f"must be {self._expected()}", value)
+            raise self.fault(f"must be {self._expected(name)}", value)
         return intern(value)  # thousands of leafs share the few there are
 
     def parse_canonical(self, text: str) -> str:
@@ -347,8 +359,14 @@ class IdentityrefType(YangType):
         module = identity.module
         return f"{module.prefix}:{value.rpartition(':')[2]}", {module.prefix: module.namespace}
 
-    def _expected(self) -> str:
-        return f"an identity derived from {' and '.join(self.bases)}"
+    def _expected(self, name: str = "") -> str:
+        """What may stand here; where only the namespace is wrong, the identity of that ``name`` with its own."""
+        meant = next((value for value in self.values if value.rpartition(":")[2] == name), None)
+        example = ""
+        if meant is not None:
+            module = self.values[meant].module
+            example = f', as {module.prefix}:{name} with xmlns:{module.prefix}="{module.namespace}"'
+        return f"an identity derived from {' and '.join(self.bases)}{example}"
 
 
 class UnionType(YangType):
