@@ -167,24 +167,30 @@ def place(leaf: etree._Element) -> str:
     return "/".join(each.findtext("{*}id") or each.findtext("{*}name") or etree.QName(each).localname for each in above)
 
 
-def shared(server: ServerProcess) -> Iterator[SharedSite]:
+@contextmanager
+def run(server: ServerProcess) -> Iterator[ServerProcess]:
     """A site from when all of it was read; it must stop in order."""
     server.start()
     try:
         with server.connect() as session:
             all_read(session)
-            site = SharedSite(server, Standing(configuration(session), states(session)))
-        yield site
+        yield server
         assert server.end() == 0, server.log.read_text()[-2000:]
     finally:
         server.end(signal.SIGKILL)
 
 
+def shared(server: ServerProcess) -> Iterator[SharedSite]:
+    with run(server):
+        with server.connect() as session:
+            site = SharedSite(server, Standing(configuration(session), states(session)))
+        yield site
+
+
 @pytest.fixture(scope="session")
 def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
-    """The demo site on a winter's evening: no sun, so the feeds take what the loads draw at any hour of testing."""
-    state = tmp_path_factory.mktemp("demo") / "state"
-    yield from shared(demo_process(state, "--start-time", "2026-01-20T18:00:00Z", "--speed", "5"))
+    """The demo site in winter, for tests that want it as it stands."""
+    yield from shared(winter_process(tmp_path_factory.mktemp("demo") / "state", speed=5))
 
 
 @pytest.fixture(scope="session")
@@ -193,8 +199,14 @@ def summer_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite
     yield from shared(summer_process(tmp_path_factory.mktemp("summer") / "state"))
 
 
-def summer_process(state: Path) -> ServerProcess:
-    return demo_process(state, "--start-time", "2026-06-22T06:00:00Z", "--speed", "20")
+def summer_process(state: Path, speed: int = 20) -> ServerProcess:
+    """A demo site on a summer's morning, with the sun."""
+    return demo_process(state, "--start-time", "2026-06-22T06:00:00Z", "--speed", str(speed))
+
+
+def winter_process(state: Path, speed: int = 20) -> ServerProcess:
+    """A demo site on a winter's evening: no sun, so the feeds take what the loads draw at any hour of testing."""
+    return demo_process(state, "--start-time", "2026-01-20T18:00:00Z", "--speed", str(speed))
 
 
 @pytest.fixture(scope="session")
@@ -218,12 +230,8 @@ def own_demo(tmp_path: Path) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def file_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A demo site of a test file's own, to configure; it must stop in order."""
-    server = demo_process(tmp_path_factory.mktemp("demo") / "state").start()
-    try:
+    with run(demo_process(tmp_path_factory.mktemp("demo") / "state")) as server:
         yield server
-        assert server.end() == 0, server.log.read_text()[-2000:]
-    finally:
-        server.end(signal.SIGKILL)
 
 
 @contextmanager

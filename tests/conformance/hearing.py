@@ -1,4 +1,4 @@
-"""What a listener hears of one notification, in the order in which it was told."""
+"""What a listener hears, in the order in which it was told."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from tests.conformance.site import leaves
 PATIENCE = 120  # seconds; for hangs, and a busy machine is none
 
 
-def heard(session: manager.Manager, name: str) -> dict[str, str]:
-    """The leaves of the next notification of that name."""
+def content(session: manager.Manager, name: str | None = None) -> etree._Element:
+    """What the next notification holds, or the next one of that name."""
     while True:
         told = session.take_notification(timeout=PATIENCE)
-        assert told is not None, f"no {name} within {PATIENCE} s"
-        content = etree.fromstring(told.notification_xml.encode())[1]
-        if etree.QName(content).localname == name:
-            return leaves(content)
+        assert told is not None, f"no {name or 'notification'} within {PATIENCE} s"
+        found = etree.fromstring(told.notification_xml.encode())[1]
+        if name in {None, etree.QName(found).localname}:
+            return found
+
+
+def heard(session: manager.Manager, name: str) -> dict[str, str]:
+    """The leaves of the next notification of that name."""
+    return leaves(content(session, name))
 
 
 def heard_until(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,33 +11,19 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import NS, ServerProcess, all_read, demo_process, edit, found, switch, until
+from tests.conformance.conftest import NS, ServerProcess, edit, found, run, switch, until, winter_process
+from tests.conformance.hearing import content
 
 AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
 EMAL = "urn:eman:yang:eman-alarm"
-PATIENCE = 120
 NAMES = NS | {"al": AL, "emal": EMAL}
 GATEWAY = "/eman:energy-management/embe:backends/embe:backend[embe:name='gw-1']"
-BEGIN = ["--start-time", "2026-01-20T18:00:00Z", "--speed", "20"]
-
-
-@contextmanager
-def running(state: Path) -> Iterator[ServerProcess]:
-    """A demo site whose devices have all been read."""
-    server = demo_process(state, *BEGIN).start()
-    try:
-        with server.connect() as session:
-            all_read(session)
-        yield server
-        assert server.end() == 0, server.log.read_text()[-2000:]
-    finally:
-        server.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A demo site of this file's own."""
-    with running(tmp_path_factory.mktemp("alarms") / "state") as server:
+    with run(winter_process(tmp_path_factory.mktemp("alarms") / "state")) as server:
         yield server
 
 
@@ -93,9 +78,7 @@ def say(session: manager.Manager, kind: str, resource: str, state: str, note: st
 def heard(session: manager.Manager, name: str) -> etree._Element:
     """The next notification of that name, wherever it stands."""
     while True:
-        told = session.take_notification(timeout=PATIENCE)
-        assert told is not None, f"no {name}"
-        found = etree.fromstring(told.notification_xml.encode())[1]
+        found = content(session)
         for each in found.iter(f"{{{AL}}}{name}"):
             return found if each is not found else each
 
@@ -104,7 +87,7 @@ def heard(session: manager.Manager, name: str) -> etree._Element:
 def test_life_of_an_alarm(tmp_path: Path) -> None:
     """A device that dies raises an alarm that an operator acknowledges; both outlive the server; life clears it."""
     state = tmp_path / "state"
-    with running(state) as server, server.connect() as session, server.connect() as listener:
+    with run(winter_process(state)) as server, server.connect() as session, server.connect() as listener:
         listener.create_subscription()
         assert not alarms(session, "backend-unreachable")
 
@@ -126,7 +109,7 @@ def test_life_of_an_alarm(tmp_path: Path) -> None:
         assert texts(acknowledged, "operator-state-change", "operator") == ["admin"]
         before = texts(acknowledged, "status-change", "time")
 
-    server = demo_process(state, *BEGIN).start()
+    server = winter_process(state).start()
     try:
         with server.connect() as session, server.connect() as listener:
             listener.create_subscription()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,43 +17,30 @@ from tests.conformance.conftest import (
     NS,
     ServerProcess,
     act,
-    all_read,
-    demo_process,
     edit,
     entity,
     found,
     one,
+    run,
     set_state,
     switch,
     texts,
     until,
+    winter_process,
 )
+from tests.conformance.hearing import content
 from tests.conformance.site import interface, leaves, local, read, state_set
 
 REMOVE = f'xmlns:nc="{NS["nc"]}" nc:operation="remove"'
-BEGIN = ("--start-time", "2026-01-20T18:00:00Z", "--speed", "20")
 PATIENCE = 120
 GROUPS = "/eman:energy-management/emgrp:groups/emgrp:group"
 ALARMS = "urn:ietf:params:xml:ns:yang:ietf-alarms"
 MAC = "02:00:5e:10:00:12"
 
 
-@contextmanager
-def running(state: Path) -> Iterator[ServerProcess]:
-    """A demo site whose devices have all been read; it must stop in order."""
-    server = demo_process(state, *BEGIN).start()
-    try:
-        with server.connect() as session:
-            all_read(session)
-        yield server
-        assert server.end() == 0, server.log.read_text()[-2000:]
-    finally:
-        server.end(signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running(tmp_path_factory.mktemp("rules") / "state") as server:
+    with run(winter_process(tmp_path_factory.mktemp("rules") / "state")) as server:
         yield server
 
 
@@ -75,9 +60,7 @@ def listener(site: ServerProcess) -> Iterator[manager.Manager]:
 def heard(listener: manager.Manager, wanted: Callable[[str, dict[str, str]], bool]) -> tuple[str, dict[str, str]]:
     """The next notification that is wanted: its name and its leaves."""
     while True:
-        told = listener.take_notification(timeout=PATIENCE)
-        assert told is not None, "nothing was heard"
-        event = etree.fromstring(told.notification_xml.encode())[1]
+        event = content(listener)
         name, said = etree.QName(event).localname, leaves(event)
         if wanted(name, said):
             return name, said
@@ -222,14 +205,14 @@ def test_maintenance_of_a_group_mutes_alarms(session: manager.Manager) -> None:
 def test_they_outlive_the_server(tmp_path: Path) -> None:
     """After a restart the pace runs on, and the maintenance goes on since when it began, without being told again."""
     state = tmp_path / "state"
-    with running(state) as server, server.connect() as session:
+    with run(winter_process(state)) as server, server.connect() as session:
         supply_of(session, "pdu-b", "outlet-16", "on")
         edit(session, outlet("pdu-b", "outlet-16", "<pacing><min-off-time>100000</min-off-time></pacing>"))
         edit(session, f"<entity><id>srv-12</id>{MAINTENANCE}</entity>")
         switch(session, "pdu-b", "outlet-16", "off")
         supply_of(session, "pdu-b", "outlet-16", "off")
         since = one(session, entity("srv-12", "/eman:in-maintenance/eman:since"))
-    with running(state) as server, server.connect() as session:
+    with run(winter_process(state)) as server, server.connect() as session:
         assert one(session, entity("srv-12", "/eman:in-maintenance/eman:since")) == since
         refused(lambda: switch(session, "pdu-b", "outlet-16", "on"), "too-early")
         refused(lambda: set_state(session, "srv-12", "redfish-paused"), "in-maintenance")

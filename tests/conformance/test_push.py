@@ -19,6 +19,7 @@ from eman_netconf.notifications.observable import Observable
 from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Schema
 from tests.conformance.conftest import EMAN, NS, ServerProcess, demo_process, edit, set_state, switch, until
+from tests.conformance.hearing import content
 from tests.conformance.talking import Asyncssh
 from tests.notifications.subscriber import Subscriber, meaning
 
@@ -29,7 +30,6 @@ NCN = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 ACM = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +88,6 @@ def entity_filter(id_: str, below: str = "") -> str:
     )
 
 
-def heard(session: manager.Manager, name: str | None = None) -> etree._Element:
-    """The content of the next notification, or of the next one of that name."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        told = session.take_notification(timeout=PATIENCE)
-        assert told is not None, f"no {name or 'notification'} within {PATIENCE} s"
-        content = etree.fromstring(told.notification_xml.encode())[1]
-        if name is None or etree.QName(content).localname == name:
-            return content
-    raise AssertionError(f"no {name}")
-
-
 def error(reply: etree._Element) -> dict[str, str]:
     found = reply.find("nc:rpc-error", NS)
     assert found is not None, etree.tostring(reply)
@@ -112,7 +100,7 @@ def test_periodic(session: manager.Manager) -> None:
     """A periodic subscription sends the selected data at once and then every period."""
     number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
     for _ in range(2):
-        update = heard(session)
+        update = content(session)
         assert update.tag == f"{{{YP}}}push-update"
         assert update.findtext(f"{{{YP}}}id") == str(number)
         assert update.xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
@@ -124,7 +112,7 @@ def test_periodic_by_xpath(session: manager.Manager) -> None:
     path = "//eman:entity[starts-with(eman:id, 'pdu-')]/eman:class"
     selection = f'<yp:datastore-xpath-filter xmlns:eman="{EMAN}">{path}</yp:datastore-xpath-filter>'
     establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>", selection))
-    ids = heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+    ids = content(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
     assert {"pdu-a", "pdu-b"} <= set(ids)
     assert all(id_.startswith("pdu-") for id_ in ids)
 
@@ -144,7 +132,7 @@ def test_anchor(session: manager.Manager) -> None:
     (entry,) = (one for one in shown.iter(f"{{{SN}}}subscription") if one.findtext(f"{{{SN}}}id") == str(number))
     assert entry.findtext(f".//{{{YP}}}anchor-time") == anchor
     assert entry.find(f"{{{YP}}}datastore-subtree-filter/{{{EMAN}}}energy-management") is not None
-    heard(session, "push-update")
+    content(session, "push-update")
 
 
 ON_CHANGE = "<yp:on-change/>"
@@ -165,7 +153,7 @@ def test_on_change(session: manager.Manager, other: manager.Manager, schema: Sch
     """A subscriber on change gets the whole once, then patches; making the edits it holds what the server shows."""
     establish(session, store(ON_CHANGE, entity_filter("pdu-a", f'<power-interface xmlns="{NS["empi"]}"/>')))
     subscriber = Subscriber(schema)
-    first = heard(session)
+    first = content(session)
     assert first.tag == f"{{{YP}}}push-update"
     assert supplies(first)["outlet-11"] == "on"
     assert not first.findall(f".//{{{NS['emm']}}}power"), "readings are not told on change"
@@ -177,7 +165,7 @@ def test_on_change(session: manager.Manager, other: manager.Manager, schema: Sch
     outlets = entities.child("power-interface")
     state = "on"
     while state != "off":
-        change = heard(session, "push-change-update")
+        change = content(session, "push-change-update")
         subscriber.take(change)
         held = subscriber.tree.at("energy-management", "entities", "entity").entries["pdu-a",]  # type: ignore[union-attr]
         state = held.children[outlets].entries["outlet-11",].at("supply").leaf("oper-state")  # type: ignore[union-attr]
@@ -194,7 +182,7 @@ def test_nothing_is_missed(own_demo: ServerProcess, schema: Schema) -> None:
     with listener, actor:
         establish(listener, store(ON_CHANGE, subtree(f'<energy-management xmlns="{EMAN}"/>')))
         subscriber = Subscriber(schema)
-        subscriber.take(heard(listener))
+        subscriber.take(content(listener))
 
         set_state(actor, "server-3", "ieee1621-off")
         switch(actor, "pdu-a", "outlet-16", "off")
@@ -227,11 +215,11 @@ def test_on_change_of_configuration(session: manager.Manager, other: manager.Man
     """What a commit changed in running comes as edits of just that."""
     establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
     subscriber = Subscriber(schema)
-    subscriber.take(heard(session))
+    subscriber.take(content(session))
 
     edit(other, "<entity><id>ups-1</id><role>told on change</role></entity>")
 
-    change = heard(session)
+    change = content(session)
     subscriber.take(change)
     targets = [target.text or "" for target in change.iter(f"{{{YP}}}target")]
     assert targets == ["/eman-entity:energy-management/entities/entity=ups-1/role"]
@@ -251,16 +239,16 @@ def test_what_no_device_tells_of(session: manager.Manager, other: manager.Manage
     edit(other, "<entity><id>spare-1</id></entity>")
     try:
         establish(session, store(ON_CHANGE, everybody))
-        listed = ids(heard(session, "push-update"))
+        listed = ids(content(session, "push-update"))
         edit(other, "<entity><id>spare-2</id></entity>")
         edit(other, "<entity><id>spare-1</id><role>unseen</role></entity>")
         edit(other, "<entity><id>pdu-b</id><role>seen</role></entity>")
         targets: list[str] = []
         while not any("pdu-b" in target for target in targets):
-            change = heard(session, "push-change-update")
+            change = content(session, "push-change-update")
             targets += [target.text or "" for target in change.iter(f"{{{YP}}}target")]
         establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>", everybody))
-        periodic = ids(heard(session, "push-update"))
+        periodic = ids(content(session, "push-update"))
         selection = f'<xpath-filter xmlns:eman="{EMAN}">//eman:entity/eman:id</xpath-filter>'
         read = ids(call(other, "get-data", f"<datastore>ds:operational</datastore>{selection}", NMDA))
     finally:
@@ -282,9 +270,9 @@ def test_without_sync(session: manager.Manager, other: manager.Manager) -> None:
     edit(other, "<entity><id>ups-1</id><role>first</role></entity>")
     edit(other, "<entity><id>ups-1</id><role>second</role><keyword>new</keyword></entity>")
 
-    operations = [item.text for item in heard(session, "push-change-update").iter(f"{{{YP}}}operation")]
+    operations = [item.text for item in content(session, "push-change-update").iter(f"{{{YP}}}operation")]
     while "create" not in operations:
-        operations = [item.text for item in heard(session, "push-change-update").iter(f"{{{YP}}}operation")]
+        operations = [item.text for item in content(session, "push-change-update").iter(f"{{{YP}}}operation")]
     assert "replace" not in operations
 
 
@@ -292,10 +280,10 @@ def test_without_sync(session: manager.Manager, other: manager.Manager) -> None:
 def test_resync(session: manager.Manager) -> None:
     """resync-subscription sends the whole again; for one that is not on change it is an error."""
     number = establish(session, store(ON_CHANGE, entity_filter("ups-1"), "running"))
-    first = heard(session)
+    first = content(session)
     reply = call(session, "resync-subscription", f"<id>{number}</id>", YP)
     assert reply.find("nc:ok", NS) is not None
-    again = heard(session)
+    again = content(session)
     assert etree.tostring(again) == etree.tostring(first)
     periodic = establish(session, store("<yp:periodic><yp:period>6000</yp:period></yp:periodic>"))
     refusal = error(call(session, "resync-subscription", f"<id>{periodic}</id>", YP))
@@ -400,10 +388,10 @@ def test_filters_are_bounded(session: manager.Manager) -> None:
 def test_modify_and_delete(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription goes on with another filter and ends when it is deleted, by its own session alone."""
     number = establish(session, store("<yp:periodic><yp:period>100</yp:period></yp:periodic>", entity_filter("pdu-a")))
-    assert heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
+    assert content(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
     new = f"<id>{number}</id>" + store("<yp:periodic><yp:period>200</yp:period></yp:periodic>", entity_filter("pdu-b"))
     assert call(session, "modify-subscription", new).find("nc:ok", NS) is not None
-    while heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) != ["pdu-b"]:
+    while content(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) != ["pdu-b"]:
         pass
     for operation in ("modify-subscription", "delete-subscription"):
         refusal = error(call(other, operation, new if operation.startswith("modify") else f"<id>{number}</id>"))
@@ -421,7 +409,7 @@ def test_kill(session: manager.Manager, other: manager.Manager) -> None:
     """The administrator ends anybody's subscription, whose receiver is told."""
     number = establish(session, store(ON_CHANGE, entity_filter("pdu-b")))
     assert call(other, "kill-subscription", f"<id>{number}</id>").find("nc:ok", NS) is not None
-    told = heard(session, "subscription-terminated")
+    told = content(session, "subscription-terminated")
     assert told.findtext(f"{{{SN}}}id") == str(number)
     assert (told.findtext(f"{{{SN}}}reason") or "").endswith("no-such-subscription")
 
@@ -436,7 +424,7 @@ def test_stream(session: manager.Manager, other: manager.Manager) -> None:
         "</stream-subtree-filter>",
     )
     switch(other, "pdu-a", "outlet-12", "off")
-    event = heard(session)
+    event = content(session)
     assert etree.QName(event).localname == "supply-switched"
     assert event.findtext(f"{{{NS['empi']}}}interface") == "outlet-12"
     switch(other, "pdu-a", "outlet-12", "on")
@@ -447,7 +435,7 @@ def test_replay(session: manager.Manager, other: manager.Manager) -> None:
     """What happened before is replayed, then replay-completed, then what happens."""
     live = establish(session, "<stream>NETCONF</stream>")
     edit(other, "<entity><id>ups-1</id><role>before the replay</role></entity>")
-    heard(session, "netconf-config-change")
+    content(session, "netconf-config-change")
     call(session, "delete-subscription", f"<id>{live}</id>")
     reply = call(
         other,
@@ -459,10 +447,10 @@ def test_replay(session: manager.Manager, other: manager.Manager) -> None:
     assert datetime.fromisoformat(revision) > datetime.fromisoformat("2020-01-01T00:00:00Z")
     names = []
     while "replay-completed" not in names:
-        names.append(etree.QName(heard(other)).localname)
+        names.append(etree.QName(content(other)).localname)
     assert "netconf-config-change" in names
     edit(session, "<entity><id>ups-1</id><role>after the replay</role></entity>")
-    heard(other, "netconf-config-change")
+    content(other, "netconf-config-change")
 
 
 @pytest.mark.req("rfc8639-2.4.2")
@@ -470,7 +458,7 @@ def test_stop_time(session: manager.Manager) -> None:
     """At its stop-time a subscription ends, and its receiver is told; a stop-time in the past is refused."""
     soon = datetime.fromtimestamp(time.time() + 3, UTC).isoformat()
     number = establish(session, f"<stream>NETCONF</stream><stop-time>{soon}</stop-time>")
-    told = heard(session, "subscription-terminated")
+    told = content(session, "subscription-terminated")
     assert told.findtext(f"{{{SN}}}id") == str(number)
     refusal = error(
         call(
@@ -507,16 +495,16 @@ def test_named_filter(session: manager.Manager, other: manager.Manager) -> None:
     """A subscription by the name of a filter follows what that filter selects, and ends with it."""
     assert configure(other, selection_filter(xpath_filter("pdu-a"))).find("nc:ok", NS) is not None
     number = establish(session, store(ON_CHANGE, "<yp:selection-filter-ref>mine</yp:selection-filter-ref>"))
-    assert heard(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
+    assert content(session).xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-a"]
 
     configure(other, selection_filter(xpath_filter("pdu-b")))
-    told = heard(session, "subscription-modified")
+    told = content(session, "subscription-modified")
     assert told.findtext(f"{{{SN}}}id") == str(number)
     assert told.findtext(f"{{{YP}}}selection-filter-ref") == "mine"
-    assert heard(session, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-b"]
+    assert content(session, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS) == ["pdu-b"]
 
     configure(other, selection_filter("", "delete"))
-    told = heard(session, "subscription-terminated")
+    told = content(session, "subscription-terminated")
     assert (told.findtext(f"{{{SN}}}reason") or "").endswith("filter-unavailable")
 
 
@@ -591,11 +579,11 @@ def test_only_what_may_be_read(site: ServerProcess, other: manager.Manager) -> N
     eve.raise_mode = RaiseMode.NONE
     with eve:
         number = establish(eve, store(ON_CHANGE, subtree(f'<energy-management xmlns="{EMAN}"/>'), "running"))
-        first = heard(eve).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+        first = content(eve).xpath(".//eman:entity/eman:id/text()", namespaces=NS)
         assert "pdu-a" in first
         assert "pdu-b" not in first
         configure(other, acm.format(rule.format(operation="delete")))
-        assert "pdu-b" in heard(eve, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS)
+        assert "pdu-b" in content(eve, "push-update").xpath(".//eman:entity/eman:id/text()", namespaces=NS)
         refusal = error(call(eve, "kill-subscription", f"<id>{number}</id>"))
         assert refusal["error-tag"] == "access-denied"
 
@@ -648,7 +636,7 @@ def test_slow_receiver(site: ServerProcess, session: manager.Manager, other: man
         until(lambda: "suspended" in listed(other).values(), "somebody who does not read is suspended")
         number = establish(session, store(trigger, entity_filter("pdu-a")))
         for _ in range(3):
-            assert heard(session).findtext(f"{{{YP}}}id") == str(number)
+            assert content(session).findtext(f"{{{YP}}}id") == str(number)
         assert listed(other)[str(number)] == "active"
 
         assert deaf.next_of("subscription-suspended") == "subscription-suspended"
@@ -663,7 +651,7 @@ def test_server_ends(own_demo: ServerProcess) -> None:
     """When the server stops, subscribers are told before their sessions end."""
     opened = connected(own_demo)
     establish(opened, store(ON_CHANGE, entity_filter("pdu-a")))
-    heard(opened)
+    content(opened)
     assert own_demo.end(signal.SIGTERM) == 0
-    told = heard(opened, "subscription-terminated")
+    told = content(opened, "subscription-terminated")
     assert (told.findtext(f"{{{SN}}}reason") or "").endswith("datastore-not-subscribable")

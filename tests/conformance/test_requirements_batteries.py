@@ -9,9 +9,8 @@ import pytest
 from lxml import etree
 from ncclient import manager
 
-from tests.conformance.conftest import NS, ServerProcess, edit, entity, found, one, switch, until
+from tests.conformance.conftest import NS, ServerProcess, edit, entity, found, one, run, summer_process, switch, until
 from tests.conformance.hearing import heard, heard_until
-from tests.conformance.own import running
 from tests.conformance.site import leaves, local, name_of, number, read
 
 CUT = "<accept-collateral>true</accept-collateral>"
@@ -121,7 +120,8 @@ def test_thresholds_of_batteries_raise_alarms(
 def test_a_discharge_is_told(tmp_path: Path) -> None:
     """Both feeds fail and come back: what each string does is told, and low charge once at the string that is watched
     for it, and once that it is enough again; the charge that went through is counted."""
-    with running(tmp_path / "state", speed=40) as server, server.connect() as session, server.connect() as listener:
+    site = summer_process(tmp_path / "state", speed=40)
+    with run(site) as server, server.connect() as session, server.connect() as listener:
         warn(session, "string-1", "<low-charge-percent>98</low-charge-percent>")
         listener.create_subscription()
         for feed in ("feed-a", "feed-b"):
@@ -162,14 +162,14 @@ def test_an_old_battery_is_told_once(tmp_path: Path) -> None:
     def active(session: manager.Manager) -> str | None:
         return one(session, string("string-2", "/embat:alarm/embat:active"))
 
-    with running(tmp_path / "state") as server, server.connect() as session, server.connect() as listener:
+    with run(summer_process(tmp_path / "state")) as server, server.connect() as session, server.connect() as listener:
         listener.create_subscription()
         warn(session, "string-2", "<high-cycle-count>20</high-cycle-count>")
         old = heard(listener, "battery-aging")
         assert (old["battery"], old["cycle-count"], old["actual-capacity"]) == ("string-2", "33", "6552")
         assert active(session) == "aging"
         counted = leaves(found(session, string("string-2", "/embat:statistics"))[0])
-    with running(tmp_path / "state") as server, server.connect() as session, server.connect() as listener:
+    with run(summer_process(tmp_path / "state")) as server, server.connect() as session, server.connect() as listener:
         assert active(session) == "aging"
         again = leaves(found(session, string("string-2", "/embat:statistics"))[0])
         assert again["start-time"] == counted["start-time"]

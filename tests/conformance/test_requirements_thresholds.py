@@ -19,11 +19,12 @@ from tests.conformance.conftest import (
     entity,
     found,
     one,
+    run,
     set_state,
+    summer_process,
     until,
 )
 from tests.conformance.hearing import heard, heard_until
-from tests.conformance.own import running
 from tests.conformance.site import leaves
 
 AL = "urn:ietf:params:xml:ns:yang:ietf-alarms"
@@ -34,7 +35,7 @@ ALL = "/eman:energy-management"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A demo site of this file's own."""
-    with running(tmp_path_factory.mktemp("thresholds") / "state") as server:
+    with run(summer_process(tmp_path_factory.mktemp("thresholds") / "state")) as server:
         yield server
 
 
@@ -224,13 +225,13 @@ def test_what_cannot_be_watched_is_refused(client: manager.Manager) -> None:
 def test_thresholds_outlive_the_server(tmp_path: Path) -> None:
     """After a restart a crossed threshold is crossed, is not told again, and its end is told."""
     place, of, group = "entity srv-06", "srv-06", "group lighting"
-    with running(tmp_path / "state") as server, server.connect() as session:
+    with run(summer_process(tmp_path / "state")) as server, server.connect() as session:
         configure(session, place, threshold("awake", "emt:active-power", "100", "<hysteresis>50</hysteresis>"))
         configure(session, group, threshold("lit", "emt:active-power", "0"))
         until(lambda: state(session, place, "awake") == "crossed", "the server is on")
         until(lambda: state(session, group, "lit") == "crossed", "the lamps are on")
         since = one(session, f"{path(place, 'awake')}/emth:state-since")
-    with running(tmp_path / "state") as server, server.connect() as session, server.connect() as listener:
+    with run(summer_process(tmp_path / "state")) as server, server.connect() as session, server.connect() as listener:
         assert state(session, place, "awake") == "crossed"
         assert one(session, f"{path(place, 'awake')}/emth:state-since") == since
         assert state(session, group, "lit") == "crossed"
