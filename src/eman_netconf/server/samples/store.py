@@ -63,14 +63,17 @@ class SampleStore:
         return Told(told.samples, told.size, told.oldest, told.newest, told.last_write, self._writer.lost)
 
     async def close(self) -> None:
-        """Write the rest and close the file, within a few seconds."""
-        self._writer.stop()
-        if not await asyncio.to_thread(self._writer.join):
-            log.error("the disk does not take the last samples; they are given up")
+        """Write the rest and close the file, within a few seconds.
+
+        The writer is the last to close it: then SQLite leaves one whole file, and nothing beside it.
+        """
         await asyncio.to_thread(self._readers.shutdown)
         for reader in self._open:
             reader.close()
         self._open.clear()
+        self._writer.stop()
+        if not await asyncio.to_thread(self._writer.join):
+            log.error("the disk does not take the last samples; they are given up")
 
     # --- what operations ask (operations/samples_port.py)
 
