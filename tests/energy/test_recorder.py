@@ -335,7 +335,7 @@ def test_nobody_waits_for_a_round(boot: Callable[[], Bench]) -> None:
     bench.wait(150)
     ticks = [what for what in recorded(bench.effects[before:]) if isinstance(what, Tick)]
     assert len(ticks) > 3
-    assert max(len(tick.samples) for tick in ticks) <= 2100
+    assert max(len(tick.samples) for tick in ticks) <= 1100
     assert {channel.owner for tick in ticks for channel in tick.samples} == set(ids)
 
 

@@ -22,7 +22,8 @@ GRACE = 20.0  # seconds after the end of an interval until it is over, so that a
 PATIENCE = 3600.0  # seconds for which it is waited for somebody who is read seldom
 _MOMENT = 1.0  # seconds in which flowed what is said to have flowed in no time
 _SET_BACK = 1.0  # seconds; a clock that is slewed moves by less between two readings
-_CHANNELS = 1000  # so many are closed in one turn
+_JOINED = 60.0  # seconds between two readings that are joined whatever the pace
+_CHANNELS = 500  # so many are closed in one turn
 _NEXT_TURN = 0.005  # seconds to the next one
 _WHOLE = 99.9  # percent; what is missing to the whole is the jitter of two clocks
 _NEVER: tuple[()] = ()
@@ -340,18 +341,17 @@ class ValueTrack(Track[Held]):
         since = self._mono
         if mono <= since:
             return
-        last, self._value = self._value, value
-        self._mono = mono
-        offset = self._wall.offset
-        begin, end = since + offset, mono + offset
-        slot = self._slot
+        last = self._value
+        self._value, self._mono = value, mono
+        clock, slot = self._wall, self._slot
+        begin, end = since + clock.offset, mono + clock.offset
         if (
-            last is None
-            or mono - since > self.gap
+            slot is None
+            or last is None
             or begin < self._start
             or end > self._end
-            or slot is None
-            or self._generation != self._wall.generation
+            or (mono - since > _JOINED and mono - since > self.gap)
+            or self._generation != clock.generation
         ):
             self._draw(begin if last is not None and mono - since <= self.gap else end, end, last or 0, value, method)
             return

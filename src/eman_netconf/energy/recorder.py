@@ -33,7 +33,7 @@ from eman_netconf.yang.tree import Inner
 
 WORD = "history"  # of its taps
 METHODS = tuple(RANK)  # by rank
-_REBOUND = 500  # so many things get other accounts in one turn, when the configuration of the history is another
+_REBOUND = 100  # so many things get other accounts in one turn, when the configuration of the history is another
 _NEXT_TURN = 0.005
 _MARKS = tuple(Mark)
 _NOBODY: list[Effect] = []

@@ -130,7 +130,7 @@ class Taps:
         """A value was read, or with None is not known any more."""
         taps = self.at.get((phase, quantity))
         if taps:
-            told = None if value is None else millionths(value)
+            told = None if value is None else round(value * 1_000_000)  # as millionths, for each of many readings
             for tap in taps:
                 tap.observe(told, method, wall, mono, out)
 

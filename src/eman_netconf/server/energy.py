@@ -32,7 +32,7 @@ from eman_netconf.yang.tree import Data, Inner
 log = logging.getLogger(__name__)
 
 STORE_EVERY = 1.0  # seconds between batches of records
-RECORDS = 500  # so many of them are made in one turn of the loop
+RECORDS = 200  # so many of them are made in one turn of the loop
 CLOCK_EVERY = 10.0  # seconds between questions to the kernel about its clock
 
 
