@@ -15,7 +15,7 @@ from eman_netconf.yang.instance import Element, read_data
 from eman_netconf.yang.layers import writable
 from eman_netconf.yang.schema import Choice, Kind, Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step
-from eman_netconf.yang.types import TypeFault
+from eman_netconf.yang.types import TypeFault, shared
 
 T = TypeVar("T")
 
@@ -361,7 +361,7 @@ class _Editor(Faults):
         kind = node.type
         assert kind is not None
         try:
-            return kind.parse(element.text or "", element.nsmap.get if kind.prefixed else _unresolved)
+            return shared(kind.parse(element.text or "", element.nsmap.get if kind.prefixed else _unresolved))
         except TypeFault as wrong:
             self.fault(wrong.tag, f"{node.name} {wrong.message}", (*path, Step(node)), app_tag=wrong.app_tag)
             return None

@@ -112,14 +112,15 @@ def normalised(backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
         default = f"{backend}.{info.local}" if info.local else backend
         id_ = fit_name(info.id or default, 128) or fit_name(default, 128)
         ids.setdefault(info.local, id_)
-        infos.setdefault(info.local, replace(info, id=id_))
+        infos.setdefault(info.local, info if info.id == id_ else replace(info, id=id_))
     for local, info in infos.items():
         inside = info.contained_in
         if inside is not None:
             inside = ids.get(inside, inside)
             if inside == info.id or not inside or fit_name(inside, 128) != inside:
                 inside = None
-        infos[local] = replace(info, contained_in=inside)
+        if inside != info.contained_in:
+            infos[local] = replace(info, contained_in=inside)
     return infos
 
 

@@ -17,6 +17,9 @@ from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 _decimal = decimal64(3)
+# what most entities have in common until something is known of their states
+_NOTHING: Mapping[str, Any] = {}
+_UNKNOWN: Mapping[str, tuple[str, ...]] = {IEEE1621: ()}
 
 
 class Statistics:
@@ -241,11 +244,11 @@ class PowerStates:
         self.pace: Pace | None = None  # how often it may be switched on and off, where that is limited
         self.node: Inner | None = None
         self._received_known = self._provided_known = False
-        self._own: dict[str, dict[str, Inner]] = {}  # configured rows by set and state
-        self._equivalents: dict[str, tuple[str, ...]] = {}
+        self._own: Mapping[str, Mapping[str, Inner]] = _NOTHING  # configured rows by set and state
+        self._equivalents: Mapping[str, tuple[str, ...]] = _NOTHING
         # as ``arrange`` leaves it when nothing is known
         self._shown: tuple[str, ...] = (IEEE1621,)
-        self._supported: dict[str, tuple[str, ...]] = {IEEE1621: ()}
+        self._supported: Mapping[str, tuple[str, ...]] = _UNKNOWN
 
     # what there is
 
@@ -256,19 +259,20 @@ class PowerStates:
         sets = self._sets
         self.config = config
         self.native = {name: info for info in infos if (name := sets.find_set(info.name)) is not None}
-        self._own = {}
+        own: dict[str, Mapping[str, Inner]] = {}
         configured = config.get(self._nodes.set) if config is not None else None
         if isinstance(configured, ListNode):
             for (name,), entry in configured.entries.items():
                 rows = entry.get(self._nodes.supported_state)
                 entries = rows.entries if isinstance(rows, ListNode) else {}
-                self._own[name] = {state: row for (state,), row in entries.items()}
-        self._equivalents = {}
-        for own_rows in self._own.values():
+                own[name] = {state: row for (state,), row in entries.items()}
+        equivalents: dict[str, tuple[str, ...]] = {}
+        for own_rows in own.values():
             for state, row in own_rows.items():
                 equivalent = row.get(self._nodes.equivalent)
                 if isinstance(equivalent, tuple):
-                    self._equivalents[state] = equivalent
+                    equivalents[state] = equivalent
+        self._own, self._equivalents = own or _NOTHING, equivalents or _NOTHING
         self.arrange()
 
     def arrange(self) -> None:
@@ -276,9 +280,10 @@ class PowerStates:
         names = dict.fromkeys((*self.native, *(name for name in self.trackers if name not in self._own)))
         names.update(dict.fromkeys((IEEE1621, *self._own)))
         self._shown = tuple(names)
-        self._supported = {}
+        supported: dict[str, tuple[str, ...]] = {}
+        self._supported = supported  # mapped sets are worked out of those before
         for name in self._shown:
-            self._supported[name] = self._states_of(name)
+            supported[name] = self._states_of(name)
         for name, tracker in self.trackers.items():
             if tracker.start is not None:
                 for state in self._supported[name]:

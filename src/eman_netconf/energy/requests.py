@@ -123,6 +123,9 @@ TABLE: Mapping[tuple[RequestState, Input], tuple[RequestState, Duty]] = {
 PRECEDENCE = (Origin.ACTION, Origin.POLICY, Origin.CONFIGURATION)
 
 
+_NONE: Mapping[Origin, Request] = {}  # shared by most holders
+
+
 class Holder:
     """The wishes for one target, at most one of each origin.
 
@@ -132,7 +135,7 @@ class Holder:
     __slots__ = ("read_at", "sent_at", "wishes")
 
     def __init__(self) -> None:
-        self.wishes: dict[Origin, Request] = {}
+        self.wishes: Mapping[Origin, Request] = _NONE
         self.read_at: float | None = None
         self.sent_at: float | None = None
 
@@ -150,10 +153,12 @@ class Holder:
         return next((self.wishes[origin] for origin in PRECEDENCE if origin in self.wishes), None)
 
     def put(self, request: Request) -> None:
-        self.wishes[request.origin] = request
+        self.wishes = {**self.wishes, request.origin: request}
 
     def drop(self, origin: Origin) -> Request | None:
-        return self.wishes.pop(origin, None)
+        dropped = self.wishes.get(origin)
+        self.wishes = {known: wish for known, wish in self.wishes.items() if known is not origin} or _NONE
+        return dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from eman_netconf.errors import ErrorInfo, ErrorPath, ErrorTag, RpcError
 from eman_netconf.yang.render import escape
 from eman_netconf.yang.schema import Choice, Kind, Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Opaque, Path, Step, path_text
-from eman_netconf.yang.types import TypeFault, shown
+from eman_netconf.yang.types import TypeFault, shared, shown
 
 Element = Any  # lxml's element classes have no usable types of their own
 
@@ -170,7 +170,7 @@ class _Reader:
                 self.report(ErrorTag.BAD_ELEMENT, message, self.path(schema, element), _bad_element(schema))
                 return None
             try:
-                value = kind.parse(element.text or "", element.nsmap.get if kind.prefixed else _unresolved)
+                value = shared(kind.parse(element.text or "", element.nsmap.get if kind.prefixed else _unresolved))
             except TypeFault as fault:
                 self.report(
                     fault.tag, f"{schema.name} {fault.message}", self.path(schema, element), app_tag=fault.app_tag
