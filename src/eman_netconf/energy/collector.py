@@ -14,7 +14,7 @@ from eman_netconf.energy.measurements import METHOD_NAMES, Meter
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.places import source
 from eman_netconf.energy.samples import Sample, Stretch
-from eman_netconf.energy.series import CAPACITY, EnergySeries, Series, SeriesNodes, ValueSeries
+from eman_netconf.energy.series import CAPACITY, EnergySeries, Interval, Series, SeriesNodes, ValueSeries
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
@@ -167,7 +167,7 @@ class Collector:
         known, home.by_name = home.by_name, {}
         for (name,), entry in configured.entries.items():
             series = known.pop(name, None)
-            if series is not None and series.rule != home.nodes.rule(entry):
+            if series is not None and series.config is not entry and series.rule != home.nodes.rule(entry):
                 self._drop(home, series, now, out)
                 series = None
             if series is None:
@@ -292,7 +292,8 @@ def _claims(nodes: SeriesNodes, entry: Inner | None) -> Iterator[tuple[str, tupl
     """Samples that each series wants to keep, and steps that it wants to add up in a second, by its name."""
     configured = entry.get(nodes.list) if entry is not None else None
     for (name,), series in configured.entries.items() if isinstance(configured, ListNode) else ():
-        yield name, (nodes.number(series, nodes.capacity), nodes.rule(series).pace)
+        slides = nodes.value(series, nodes.interval) == Interval.SLIDING
+        yield name, (nodes.number(series, nodes.capacity), nodes.rule(series).pace if slides else 0.0)
 
 
 def _too_much(nodes: SeriesNodes, key: Key, name: str, alone: bool) -> RpcError:

@@ -1,0 +1,42 @@
+"""How much may be configured of one thing, so that a reading of it, or a commit, keeps nobody waiting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eman_netconf.errors import AppTag
+from eman_netconf.yang.schema import Schema
+from tests.operations.bench import bench, edit, error
+
+E = "urn:eman:yang:eman-entity"
+SELECTED = '<quantity xmlns:t="urn:eman:yang:eman-types">t:active-power</quantity>'
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "leaves"),
+    [
+        ("threshold", "eman-threshold", "<direction>above</direction><level>1</level>"),
+        ("series", "eman-series", "<length>1</length>"),
+    ],
+)
+async def test_what_is_watched_of_one_thing_is_bounded(
+    tmp_path: Path, schema: Schema, name: str, module: str, leaves: str
+) -> None:
+    """An entity has five hundred thresholds and as many series, and not one more."""
+
+    def config(count: int) -> str:
+        listed = "".join(
+            f'<{name} xmlns="urn:eman:yang:{module}"><name>n{number}</name>{SELECTED}{leaves}</{name}>'
+            for number in range(count)
+        )
+        return edit(
+            f'<energy-management xmlns="{E}"><entities><entity><id>srv</id>{listed}</entity></entities>'
+            "</energy-management>"
+        )
+
+    async with bench(tmp_path, schema) as server:
+        peer = await server.peer()
+        assert (await peer.rpc(config(500))).ok
+        assert error(await peer.rpc(config(501))).app_tag == AppTag.TOO_MANY_ELEMENTS
