@@ -73,7 +73,8 @@ def main(options: argparse.Namespace) -> int:
             ]
             missing = sorted(set(options.entity) - {channel.owner for channel in channels})
             if missing:
-                raise CommandError(f"nothing of that is kept of {', '.join(missing)}")
+                hint = "a domain is domains:NAME, a group groups:NAME"
+                raise CommandError(f"nothing of that is kept of {', '.join(missing)} ({hint})")
             sheet = _sheet(options.format, options.output, stack)
             for channel in channels:
                 for page in _pages(reader, channel, start, end, options.resolution):

@@ -53,11 +53,15 @@ def missing(node: Ref, schema: SchemaNode, tag: ErrorTag) -> RpcError:
     )
 
 
+def _times(count: int | None) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def too_many(node: Ref, schema: SchemaNode, count: int) -> RpcError:
     """Section 15.2."""
     return error(
         ErrorTag.OPERATION_FAILED,
-        f"{schema.name} may have {schema.max_elements} entries at most and has {count}",
+        f"{schema.name} may stand at most {_times(schema.max_elements)} here and does {_times(count)}",
         (*node.path, Step(schema)),
         AppTag.TOO_MANY_ELEMENTS,
     )
@@ -67,7 +71,7 @@ def too_few(node: Ref, schema: SchemaNode, count: int) -> RpcError:
     """Section 15.3."""
     return error(
         ErrorTag.OPERATION_FAILED,
-        f"{schema.name} needs {schema.min_elements} entries at least and has {count}",
+        f"{schema.name} has to stand at least {_times(schema.min_elements)} here and does {_times(count)}",
         (*node.path, Step(schema)),
         AppTag.TOO_FEW_ELEMENTS,
     )
