@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from eman_netconf.energy.accumulation import Flow
@@ -256,9 +257,10 @@ class Groups:
         for key in new:
             totals[key].members.setdefault(id_, None)
             totals[key].changed()
-        self._belongs[id_] = new
-        if not new:
-            del self._belongs[id_]
+        if new:
+            self._belongs[id_] = _shared(new)
+        else:
+            self._belongs.pop(id_, None)
         if entity is not None:
             names = tuple(total.name for total in self.groups.values() if total.key in new)
             if names != entity.groups:
@@ -352,6 +354,12 @@ class Groups:
                 seen.add(other)
                 waiting.append(other)
         return False
+
+
+@lru_cache(1024)
+def _shared(keys: frozenset[str]) -> frozenset[str]:
+    """An equal set, the same one for all entities that belong to the same totals."""
+    return keys
 
 
 def _values(total: Total, node: SchemaNode) -> tuple[str, ...]:
