@@ -12,6 +12,7 @@ from tests.conformance.conftest import (
     EMAN,
     ENTITIES,
     NS,
+    SharedSite,
     act,
     edit,
     entity,
@@ -80,6 +81,26 @@ def test_a_state_is_set_by_configuration(summer_client: manager.Manager) -> None
     edit(client, lamp.format(f" {DELETE}"))
     set_state(client, "lamp-01", "ieee1621-on")
     until(lambda: state_of(client, "lamp-01") == "ieee1621-on", "the lamp is on")
+
+
+@pytest.mark.req("d6.1", "r6.1")
+def test_a_state_that_nobody_confirms_is_taken_back(summer_site: SharedSite, summer_client: manager.Manager) -> None:
+    """A confirmed commit switches a lamp off; when its session is gone without a word the lamp is on as before."""
+    client = summer_client
+    read(client, "lamp-01")
+    wish = f'<admin-state xmlns:s="{NS["emss"]}">s:ieee1621-{{}}</admin-state>'
+    lamp = f'<entity><id>lamp-01</id><power-state xmlns="{NS["emps"]}">{wish}</power-state></entity>'
+    edit(client, lamp.format("on"))
+    with summer_site.server.connect() as doubtful:
+        doubtful.edit_config(target="candidate", config=energy_management(f"<entities>{lamp.format('off')}</entities>"))
+        doubtful.commit(confirmed=True, timeout="600")
+        until(lambda: state_of(client, "lamp-01") == "ieee1621-off", "the lamp is off")
+    until(lambda: state_of(client, "lamp-01") == "ieee1621-on", "the lamp is on again")
+    assert local(one(client, entity("lamp-01", "/emps:power-state/emps:admin-state"))) == "ieee1621-on"
+
+
+def energy_management(inside: str) -> str:
+    return f'<config xmlns="{NS["nc"]}"><energy-management xmlns="{EMAN}">{inside}</energy-management></config>'
 
 
 @pytest.mark.req("d6.2", "r6.2")

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from lxml import etree
 from ncclient import manager
 
 from tests.conformance.conftest import (
     ENTITIES,
     NS,
-    all_read,
     edit,
     entity,
     found,
     one,
+    run,
     summer_process,
     switch,
     texts,
     until,
 )
+from tests.conformance.hearing import content
 from tests.conformance.site import interface, leaves, name_of, number, the
 
 OUTLETS = {f"outlet-{index}" for index in range(1, 17)}
@@ -67,14 +68,26 @@ def test_interfaces_are_those_that_the_box_has(client: manager.Manager) -> None:
 @pytest.fixture
 def morning(tmp_path: Path) -> Iterator[manager.Manager]:
     """A client of a demo site of its own early on a summer's day: the sun's height must not hang on other tests."""
-    server = summer_process(tmp_path / "state").start()
-    try:
-        with server.connect() as session:
-            all_read(session)
-            yield session
-        assert server.end() == 0
-    finally:
-        server.end(signal.SIGKILL)
+    with run(summer_process(tmp_path / "state")) as server, server.connect() as session:
+        yield session
+
+
+def subscribe(session: manager.Manager) -> Callable[[], str | None]:
+    """Subscribe to the present direction of the grid inlet, on change; what gives the next that is told, the first for
+    what it is now."""
+    names = "".join(f' xmlns:{prefix}="{NS[prefix]}"' for prefix in ("eman", "empi"))
+    request = (
+        '<establish-subscription xmlns="urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications" '
+        'xmlns:yp="urn:ietf:params:xml:ns:yang:ietf-yang-push" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">'
+        f"<yp:datastore>ds:operational</yp:datastore><yp:datastore-xpath-filter{names}>{GRID}/empi:operational-direction"
+        "</yp:datastore-xpath-filter><yp:on-change/></establish-subscription>"
+    )
+    session.dispatch(etree.fromstring(request))
+
+    def next_one() -> str | None:
+        return content(session).findtext(f".//{{{NS['empi']}}}operational-direction")
+
+    return next_one
 
 
 @pytest.mark.req("r5.2.2")
@@ -86,6 +99,7 @@ def test_the_present_direction_follows_the_sun(morning: manager.Manager) -> None
         return leaves(grid)["operational-direction"], number(grid, "emm:power/emm:active") >= 0
 
     client = morning
+    told = subscribe(morning)
     assert one(client, f"{GRID}/empi:direction") == "both"
     assert one(client, interface("pdu-a", "outlet-1", "/empi:operational-direction")) == "outlet"
     assert one(client, interface("pdu-a", "input", "/empi:operational-direction")) == "inlet"
@@ -94,6 +108,7 @@ def test_the_present_direction_follows_the_sun(morning: manager.Manager) -> None
     until(lambda: direction() == ("outlet", False), "the feed gives to the grid")
     switch(client, "feed-a", "ats", "on")
     until(lambda: direction() == ("inlet", True), "the feed takes from the grid again")
+    assert [told() for _ in range(3)] == ["inlet", "outlet", "inlet"], "each turn is told once"
 
 
 @pytest.mark.req("d5.2.2", "r5.2.3")
@@ -145,7 +160,7 @@ def test_a_wire_is_configured_at_one_end_and_told_at_both(client: manager.Manage
 
 @pytest.mark.req("d5.2.4", "r5.2.5")
 def test_power_is_available_at_both_ends_or_at_none(summer_client: manager.Manager) -> None:
-    """With an outlet off, it and the inlet that it feeds say that no power is available."""
+    """With an outlet off, it and the inlet that it feeds say that no power is available, and neither is in use."""
 
     client = summer_client
 
@@ -153,9 +168,12 @@ def test_power_is_available_at_both_ends_or_at_none(summer_client: manager.Manag
         ends = (interface("pdu-a", "outlet-6"), interface("srv-06", "psu-1"))
         return {one(client, f"{end}/empi:power-available") for end in ends}
 
-    until(lambda: available() == {"true"}, "both have power")
+    def in_use() -> set[str | None]:
+        return {one(client, interface(*end, "/empi:in-use")) for end in (("pdu-a", "outlet-6"), ("srv-06", "psu-1"))}
+
+    until(lambda: available() == in_use() == {"true"}, "both have power")
     switch(client, "pdu-a", "outlet-6", "off")
-    until(lambda: available() == {"false"}, "both are dark")
+    until(lambda: available() == in_use() == {"false"}, "both are dark")
     switch(client, "pdu-a", "outlet-6", "on")
     until(lambda: available() == {"true"}, "both have power again")
 

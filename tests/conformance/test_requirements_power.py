@@ -96,7 +96,10 @@ def test_voltage_and_current_of_each_phase(client: manager.Manager) -> None:
     volts, amperes = (number(plug, f"emm:electrical/emm:{name}") for name in ("voltage", "current"))
     assert 200 < volts < 260
     assert abs(volts * amperes - number(plug, "emm:power/emm:apparent")) < 2
-    assert 50 < number(the(client, interface("sw-1", "port-1")), "emm:electrical/emm:voltage") < 57
+    port = the(client, interface("sw-1", "port-1"))
+    volts, amperes = (number(port, f"emm:electrical/emm:{name}") for name in ("voltage", "current"))
+    assert 50 < volts < 57
+    assert abs(volts * amperes - number(port, "emm:power/emm:active")) < Decimal("0.1")
     read(client, "meter-1")
     grid, meter = the(client, interface("feed-a", "grid")), the(client, entity("meter-1"))
     for element in (grid, meter):

@@ -202,6 +202,28 @@ def test_energy_is_the_power_over_time(summer_client: manager.Manager) -> None:
 
 
 @pytest.mark.req("d5.5.1", "r5.5.1")
+def test_energy_of_a_known_load(summer_client: manager.Manager) -> None:
+    """A lamp draws what it draws without noise: its energy is that power times the time to a thousandth of it, and the
+    milliwatt-hours that rounding takes."""
+    client = summer_client
+    read(client, "lamp-07")
+    samples = []
+
+    def long_enough() -> bool:
+        lamp = the(client, entity("lamp-07"))
+        energy = lamp.find("emm:energy", NS)
+        watts = float(number(lamp, "emm:power/emm:active"))
+        samples.append((seconds(leaves(energy)["end-time"]), float(number(energy, "emm:received")), watts))
+        return samples[-1][0] - samples[0][0] > 300
+
+    until(long_enough, "five minutes of the site have passed")
+    (begin, before, _), (end, after, _) = samples[0], samples[-1]
+    watts = [each[2] for each in samples]  # more than one value only where the sun sets meanwhile
+    hours = (end - begin) / 3600
+    assert 0.999 * min(watts) * hours - 0.002 <= after - before <= 1.001 * max(watts) * hours + 0.002
+
+
+@pytest.mark.req("d5.5.1", "r5.5.1")
 def test_energy_of_interfaces_has_both_directions(client: manager.Manager) -> None:
     """Inlets tell what they received, outlets what they provided, reversible ones both; nothing is netted."""
     read(client, "pdu-a")

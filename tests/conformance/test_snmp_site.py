@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
@@ -32,6 +34,8 @@ from tests.conformance.installed import (
     user,
 )
 from tests.conformance.site import interface, leaves, local, number, the
+
+LISTEN = 0x0A  # a state of /proc/net/tcp
 
 
 @pytest.fixture
@@ -362,3 +366,30 @@ def energies(session: manager.Manager) -> dict[Place, tuple[Decimal, str | None]
                     if way in said:
                         told[id_, name, way] = Decimal(said[way]), said.get("discontinuity-time")
     return told
+
+
+def sockets(pid: int, *kinds: str) -> list[tuple[str, int, int, bool]]:
+    """The sockets of a process as the kernel knows them (proc(5)): address, port, state, and whether it has a peer."""
+    own = {each.readlink().name for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    told = []
+    for kind in kinds:
+        for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+            fields = row.split()
+            if f"socket:[{fields[9]}]" in own:
+                address, _, port = fields[1].partition(":")
+                told.append((address, int(port, 16), int(fields[3], 16), fields[2].strip("0:") != ""))
+    return told
+
+
+@pytest.mark.req("r9.2")
+def test_devices_are_not_open_to_the_network(site: Site) -> None:
+    """The server stands between devices and clients: it takes nothing but NETCONF, here from this machine alone, and
+    what it asks devices by takes answers from the one that was asked alone."""
+    server = site.server
+    assert server.process is not None
+    until(lambda: sockets(server.process.pid, "udp"), "a device is asked")
+    here = f"{int.from_bytes(socket.inet_aton('127.0.0.1'), sys.byteorder):08X}"
+    listening = [told for told in sockets(server.process.pid, "tcp", "tcp6") if told[2] == LISTEN]
+    assert [(address, port) for address, port, _, _ in listening] == [(here, server.port)]
+    asking = sockets(server.process.pid, "udp", "udp6")
+    assert all(peer for _, _, _, peer in asking)

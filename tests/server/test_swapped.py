@@ -1,4 +1,4 @@
-"""What stands behind an entity is another device or battery than before, or tells nonsense; asked over NETCONF."""
+"""What stands behind an entity is another device than before, acts by itself, or tells nonsense; asked over NETCONF."""
 
 from __future__ import annotations
 
@@ -164,3 +164,20 @@ async def test_what_belongs_to_nobody_is_counted(tmp_path: Path, schema: Schema)
         said = await link_until(admin, "srv-03", **{"unknown-point": f"entity {STRANGER}"})
         assert int(said["unknown-readings"] or 0) >= 1
         assert said["state"] == "up"
+
+
+@pytest.mark.req("d5.4.text", "r5.4.text")
+async def test_somebody_at_the_device(tmp_path: Path, schema: Schema) -> None:
+    """Who presses the button of a server changes its state: it is told without a wish, and the standing one remains."""
+    power = 'xmlns="urn:eman:yang:eman-power-state" xmlns:s="urn:eman:yang:eman-power-state-set"'
+    async with reading(tmp_path / "state", schema, "srv-03") as (admin, listener, site):
+        await counted(admin, "srv-03")
+        wish = f"<power-state {power}><admin-state>s:dmtf-on</admin-state></power-state>"
+        await edited(admin, entity("srv-03", wish))
+        site.set_state(site.scenario.entity("srv-03"), "dmtf-sleep-light")
+        change = await told(listener, "power-state-changed")
+        assert (change["entity"], local(change["to"])) == ("srv-03", "dmtf-sleep-light")
+        assert "requested-by" not in change
+        answer = await get(admin, entity("srv-03", f"<power-state {power}/>"))
+        said = {etree.QName(leaf).localname: local(leaf.text or "") for leaf in answer.iter() if not len(leaf)}
+        assert said["admin-state"] == "dmtf-on"
