@@ -23,6 +23,7 @@ from tests.conformance.conftest import (
     texts,
     until,
 )
+from tests.conformance.hearing import heard_until
 from tests.conformance.site import DRIFT, interface, leaves, local, name_of, numbers, read, state_set, the
 
 DELETE = f'xmlns:nc="{NS["nc"]}" nc:operation="delete"'
@@ -105,14 +106,20 @@ def energy_management(inside: str) -> str:
 
 @pytest.mark.req("d6.2", "r6.2")
 @pytest.mark.req("d8.2", "r8.2")
-def test_supply_of_others_is_switched(summer_client: manager.Manager) -> None:
-    """A port goes off and on; who hangs on it is told with the answer, loses its power, and gets it back."""
+def test_supply_of_others_is_switched(summer_site: SharedSite, summer_client: manager.Manager) -> None:
+    """A port goes off and on; who hangs on it is told with the answer and to whoever listens, loses its power, and
+    gets it back."""
     client = summer_client
     supply = interface("sw-1", "port-3", "/empi:supply/empi:oper-state")
     phone = interface("phone-03", "poe", "/empi:power-available")
     until(lambda: one(client, phone) == "true", "the phone has power")
-    reply = switch(client, "sw-1", "port-3", "off")
-    assert {node.text for node in reply.iter("{*}affected")} == {"phone-03"}
+    with summer_site.server.connect() as listener:
+        listener.create_subscription()
+        reply = switch(client, "sw-1", "port-3", "off")
+        assert {node.text for node in reply.iter("{*}affected")} == {"phone-03"}
+        (told,) = heard_until(listener, "supply-switched", lambda _: True, lambda each: each["interface"] == "port-3")
+    assert (told["entity"], local(told["to"])) == ("sw-1", "off")
+    assert (told["affected"], told["requested-by"]) == ("phone-03", "admin")
     until(lambda: (one(client, supply), one(client, phone)) == ("off", "false"), "the phone is dark")
     switch(client, "sw-1", "port-3", "on")
     until(lambda: (one(client, supply), one(client, phone)) == ("on", "true"), "the phone has power again")
