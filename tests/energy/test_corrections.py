@@ -109,6 +109,7 @@ def test_a_correction_is_in_the_audit_log(site: Bench) -> None:
         ("domains:nowhere", "", 1, 0, "There is no meter domains:nowhere"),
         ("srv", "", -10_001, 0, "The energy that srv received is 10.0 Wh in all; 10.001 Wh cannot be taken off."),
         ("srv", "", 0, 5, "srv counts no provided energy, so that there is none to correct."),
+        ("srv", "", 2**63 - 1, 0, "9223372036854775.807 Wh more is more than the total of srv can hold."),
         ("pdu", OUTLET, 0, -10_001, "The energy that pdu power-interface o provided is 10.0 Wh in all"),
     ],
 )

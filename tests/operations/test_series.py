@@ -396,6 +396,46 @@ async def test_one_correction_at_a_time(site: Served, lab: Lab) -> None:
     assert error(second).tag == ErrorTag.IN_USE
 
 
+async def test_a_correction_of_what_is_corrected_meanwhile(
+    site: Served, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference to what is no longer kept is not taken: what goes into the meter may have been corrected."""
+
+    async def meanwhile(handlers: Any, owner: str, part: str, _path: object) -> None:
+        recording = handlers._recording
+        recording.perform(
+            recording.domain.correct(
+                owner, part, 500, 0, START + 600, START + 660, "bob", "a part of it", recording.now()
+            )
+        )
+
+    monkeypatch.setattr("eman_netconf.operations.series._Handlers._check_count", meanwhile)
+    peer = await site.peer()
+    assert error(await ask(peer, "correct-energy", correction(START + 600, START + 1200, "61"))).tag == ErrorTag.IN_USE
+
+
+async def test_corrections_without_end_are_refused(site: Served, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A meter takes so many corrections, all of which are gone through when it is asked, and not one more."""
+    monkeypatch.setattr("eman_netconf.operations.series.MOST_CORRECTIONS", 3)
+    peer = await site.peer()
+    for amount in range(3):
+        made = await ask(peer, "correct-energy", correction(START + 600, START + 660, str(50 + amount)))
+        assert told(made)["changed"] == "true"
+    assert error(await ask(peer, "correct-energy", correction(START + 900, START + 960, "9"))).tag == (
+        ErrorTag.RESOURCE_DENIED
+    )
+
+
+async def test_what_is_rounded_is_never_less_than_nothing(site: Served, lab: Lab) -> None:
+    """Of an instant within what was corrected up and down again, no energy flowed, not less than none."""
+    peer = await site.peer()
+    for amount in ("1.001", "0.001") * 10:
+        assert told(await ask(peer, "correct-energy", correction(START + 600, START + 660, amount)))["after"]
+    for at in (601.001, 622.5, 659.9):
+        found = told(await ask(peer, "energy-between", between(START + at, START + at + 0.001)))
+        assert Decimal(found["received"]) >= 0
+
+
 async def test_corrections_that_cannot_be(site: Served, lab: Lab) -> None:
     """What is not kept, not over, too long, in no direction, or leaves less than nothing somewhere is refused."""
     peer = await site.peer()

@@ -19,12 +19,14 @@ from eman_netconf.energy.groups import Groups, Total
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.plans import Refusal
+from eman_netconf.energy.quantities import MOST
 from eman_netconf.energy.samples import Mark, Stretch
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag
 
 _INTERFACE = "interface:"
+_MOST = round(MOST * 1000)  # milliwatt-hours
 
 
 def correct(
@@ -44,7 +46,8 @@ def correct(
 
     ``owner`` and ``part`` name the meter as a Channel does; from ``start`` to ``end`` (wall-clock seconds) is where
     the difference lies. Sums that began only after ``end`` never had that energy and stay as they are. Raises Refusal,
-    before anything has moved: there is no such meter, it counts no such energy, or a total would fall below 0.
+    before anything has moved: there is no such meter, it counts no such energy, or a total would fall below 0 or rise
+    beyond what it can hold.
     """
     groups.arrange()
     meter = _find(site, groups, owner, part)
@@ -109,6 +112,8 @@ def _judge(meter: Meter, received: int, provided: int, owner: str) -> None:
                 f"The energy that {_name(meter)} {what} is {thousandths(total)} Wh in all; "
                 f"{thousandths(-difference)} Wh cannot be taken off."
             )
+        elif total + difference > _MOST:
+            sentence = f"{thousandths(difference)} Wh more is more than the total of {_name(meter)} can hold."
         else:
             continue
         raise Refusal(sentence, (owner,), ErrorTag.INVALID_VALUE)

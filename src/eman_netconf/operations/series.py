@@ -8,6 +8,7 @@ whatever the rules for its members are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -29,6 +30,9 @@ from eman_netconf.yang.tree import Data, Inner, ListNode, Path, make_inner, path
 
 #: Seconds; what is corrected at once is looked at sample by sample.
 LONGEST_CORRECTION: Final = 31 * 86_400.0
+
+#: Of one meter, those of what goes into it among them; as many are gone through when it is asked for its energy.
+MOST_CORRECTIONS: Final = 1000
 
 _MODULE: Final = "eman-series"
 _PAGE: Final = 10_000  # samples
@@ -153,7 +157,11 @@ class _Handlers:
             kept = await self._samples.energy(owner, part, start, until) if until > start else None
             if closed == recorder.closed(owner, part) and rest == recorder.open(owner, part, start, end):
                 break  # nothing went from the core to the store meanwhile
-        return _joined(kept, rest)
+        found = _joined(kept, rest)
+        if found is None:
+            return None
+        # shares of ticks and of corrections are rounded each by itself, and many may come to less than nothing
+        return replace(found, received=_least(found.received), provided=_least(found.provided))
 
     async def _not_kept(self, owner: str, part: str, found: Energy | None, path: Path) -> RpcError:
         found = found or await self._energy(owner, part, 0.0, self._recording.now().wall)
@@ -213,7 +221,7 @@ class _Handlers:
             server.judge.read(session, place(path[:3], Selector(quantity, interface=_interface(given))))
         meter = _meter(path, given)
         if meter in self._in_correction:
-            raise RpcError(ErrorTag.IN_USE, "Another correction of this is being made; look at it, then try again.")
+            raise _elsewhere()
         self._in_correction.add(meter)
         try:
             return await self._correct(session, path, given, meter, wanted, start, end)
@@ -244,9 +252,12 @@ class _Handlers:
         after = {flow: amount if wanted[flow] is None else wanted[flow] for flow, amount in before.items()}
         received, provided = ((after[flow] or 0) - (before[flow] or 0) for flow in ("received", "provided"))
         if received or provided:
+            await self._check_count(*meter, path)
             for quantity, difference in zip(_FLOWS.values(), (received, provided), strict=True):
                 if difference < 0:
                     await self._check_enough(Channel(*meter, quantity), difference, start, end)
+            if await self._energy(*meter, start, end) != kept:
+                raise _elsewhere()
             reason = given.leaf("reason") or ""
             recording, domain = self._recording, self._recording.domain
             try:
@@ -264,6 +275,16 @@ class _Handlers:
                 "after": {flow: _watt_hours(amount) for flow, amount in after.items()},
             },
         )
+
+    async def _check_count(self, owner: str, part: str, path: Path) -> None:
+        """All corrections of a meter are looked at whenever its energy is."""
+        made = await self._samples.corrections(owner, part, 0.0, self._recording.now().wall)
+        if len(made) >= MOST_CORRECTIONS:
+            raise RpcError(
+                ErrorTag.RESOURCE_DENIED,
+                f"{len(made)} corrections were made of this and what is in it; more are not taken.",
+                path=path_text(path),
+            )
 
     async def _check_enough(self, channel: Channel, difference: int, start: float, end: float) -> None:
         """No interval may be left with less than nothing when energy is taken off evenly."""
@@ -310,6 +331,10 @@ def _joined(kept: Energy | None, rest: Energy | None) -> Energy | None:
 
 def _sum(first: int | None, second: int | None) -> int | None:
     return second if first is None else first if second is None else first + second
+
+
+def _least(amount: int | None) -> int | None:
+    return None if amount is None else max(amount, 0)
 
 
 def _milliwatt_hours(text: str | None) -> int | None:
@@ -406,6 +431,10 @@ def _reversed() -> RpcError:
 
 def _bad(name: str, message: str) -> RpcError:
     return RpcError(ErrorTag.INVALID_VALUE, message, info=(ErrorInfo("bad-element", name),))
+
+
+def _elsewhere() -> RpcError:
+    return RpcError(ErrorTag.IN_USE, "Another correction of this is being made; look at it, then try again.")
 
 
 def _too_little(sample: Sample, difference: int) -> RpcError:
