@@ -56,9 +56,10 @@ YANGSON_LENIENT = {
 }
 # What yangson refuses although it is right: it compares an identity with the text of a when, prefix and all.
 YANGSON_STRICT = {"eman-server/valid-cert-to-name": "a when on an identity"}
-# What yangson refuses with a slip of its own: it has no words for a missing choice of many cases.
+# What yangson refuses with a slip of its own: it has no words for a missing mandatory choice.
 YANGSON_STUMBLES = {
     "eman-backend/invalid-without-protocol": TypeError,
+    "eman-power-interface/invalid-switch-supply-without-target": TypeError,
     "eman-power-state/invalid-no-target": TypeError,
 }
 SMALL_INTEGERS = (

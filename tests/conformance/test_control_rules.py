@@ -141,6 +141,27 @@ def test_a_standing_wish_waits_for_its_time(session: manager.Manager) -> None:
     supply_of(session, "pdu-b", "outlet-15", "on")
 
 
+@pytest.mark.req("d6.2", "r6.2")
+def test_a_released_outlet_follows_its_standing_wish(session: manager.Manager) -> None:
+    """Switched by an action it leaves admin-state aside and shows so, until the action's wish is given back."""
+    supply_of(session, "pdu-b", "outlet-14", "on")
+    switch(session, "pdu-b", "outlet-14", "on")
+    edit(session, outlet("pdu-b", "outlet-14", "<admin-state>off</admin-state>"))
+    request = interface("pdu-b", "outlet-14", "/empi:supply/empi:request")
+    (shown,) = found(session, request)
+    momentary = leaves(shown)
+    assert (momentary["origin"], momentary["state"]) == ("action", "on")
+    act(session, "pdu-b", "<switch-supply><release/><reason>done</reason></switch-supply>", "outlet-14")
+    supply_of(session, "pdu-b", "outlet-14", "off")
+    (shown,) = found(session, request)
+    standing = leaves(shown)
+    assert (standing["id"], standing["origin"]) == (momentary["overrides"], "configuration")
+    assert "overrides" not in standing
+    edit(session, outlet("pdu-b", "outlet-14", f"<admin-state {REMOVE}/>"))
+    switch(session, "pdu-b", "outlet-14", "on")
+    supply_of(session, "pdu-b", "outlet-14", "on")
+
+
 # --- maintenance
 
 
@@ -194,6 +215,9 @@ def test_maintenance_of_a_group_mutes_alarms(session: manager.Manager) -> None:
     members = "<member>gw-1</member>" + "".join(f"<member>lamp-0{number}</member>" for number in range(1, 9))
     session.edit_config(target="running", config=group("building", members + MAINTENANCE))
     until(lambda: gateway_alarm(session) == "true", "the alarm is cleared")
+    listed = session.get(filter=("subtree", f'<alarms xmlns="{ALARMS}"><alarm-list/></alarms>')).data_ele
+    told = [text.text for text in listed.iter(f"{{{ALARMS}}}alarm-text")]
+    assert "All behind the backend gw-1 is in maintenance or not in service" in told
     assert one(session, entity("lamp-03", "/eman:in-maintenance/eman:from-group")) == "building"
     refused(lambda: switch(session, "pdu-a", "outlet-14", "on"), "in-maintenance")
     session.edit_config(target="running", config=group("building", "", REMOVE))

@@ -379,10 +379,13 @@ def life(client: manager.Manager) -> list[etree._Element]:
     work(client)
     set_state(client, "srv-07", "dmtf-on", "<hold-time>86400</hold-time><reason>a test</reason>")
     switch(client, "pdu-b", "outlet-15", "on", "<hold-time>86400</hold-time><reason>a test</reason>")
+    standing = f'<admin-state xmlns:s="{NS["emss"]}">s:dmtf-on</admin-state>'
+    supply = "<name>outlet-15</name><supply><admin-state>on</admin-state></supply>"
     edit(
         client,
-        f'<entity><id>srv-07</id><power-state xmlns="{NS["emps"]}"><power-limit><admin-limit>400</admin-limit>'
-        "</power-limit></power-state></entity>",
+        f'<entity><id>pdu-b</id><power-interface xmlns="{NS["empi"]}">{supply}</power-interface></entity>'
+        f'<entity><id>srv-07</id><power-state xmlns="{NS["emps"]}">{standing}<power-limit>'
+        "<admin-limit>400</admin-limit></power-limit></power-state></entity>",
     )
     until(lambda: one(client, entity("srv-07", "/emps:power-state/emps:power-limit/emps:oper-limit")), "a limit holds")
     lamp = state_set("lamp-04", "ieee1621", "/emps:oper-state")

@@ -163,6 +163,10 @@ async def test_release(site: Bench, shell: Shell) -> None:
     await act(peer, state("srv", OFF))
     reply = await act(peer, state("srv", "<release/>"))
     assert body(reply) == "<request-id>2</request-id>"
+    await act(peer, supply("o1", "<switch-supply><state>off</state></switch-supply>"))
+    reply = await act(peer, supply("o1", "<switch-supply><release/></switch-supply>"))
+    assert body(reply) == "<request-id>4</request-id>"
+    assert len(shell.sent) == 2
 
 
 async def test_transition(site: Bench, shell: Shell) -> None:
@@ -216,6 +220,8 @@ async def test_refusals(site: Bench, shell: Shell) -> None:
         state("srv", f"<state {S}>s:dmtf-power-cycle-off-soft</state>"): (ErrorTag.INVALID_VALUE, None),
         supply("o9", "<switch-supply><state>off</state></switch-supply>"): (ErrorTag.DATA_MISSING, None),
         supply("o1", "<switch-supply><state>half</state></switch-supply>"): (ErrorTag.INVALID_VALUE, None),
+        supply("o1", "<switch-supply/>"): (ErrorTag.MISSING_ELEMENT, "missing-choice"),
+        supply("o1", "<switch-supply><state>on</state><release/></switch-supply>"): (ErrorTag.BAD_ELEMENT, None),
     }
     for inside, expected in refused.items():
         found = error(await act(peer, inside))

@@ -54,6 +54,7 @@ class Request:
     renew: bool = False  # the device was lost: ask again if its next reading shows something else
     waiting_for: str | None = None  # why nothing more is sent yet, as a sentence
     not_before: float | None = None  # wall-clock seconds at which that ends, where it is known
+    overrides: int | None = None  # the wish that rules when this one has ended
     slow: float = 0.0  # seconds the device gets beyond the usual to show it, as one that boots
 
     @property
@@ -153,12 +154,19 @@ class Holder:
         return next((self.wishes[origin] for origin in PRECEDENCE if origin in self.wishes), None)
 
     def put(self, request: Request) -> None:
-        self.wishes = {**self.wishes, request.origin: request}
+        self._take({**self.wishes, request.origin: request})
 
     def drop(self, origin: Origin) -> Request | None:
         dropped = self.wishes.get(origin)
-        self.wishes = {known: wish for known, wish in self.wishes.items() if known is not origin} or _NONE
+        self._take({known: wish for known, wish in self.wishes.items() if known is not origin})
         return dropped
+
+    def _take(self, wishes: Mapping[Origin, Request]) -> None:
+        self.wishes = wishes or _NONE
+        behind: Request | None = None
+        for wish in reversed([wishes[origin] for origin in PRECEDENCE if origin in wishes]):
+            wish.overrides = behind.id if behind is not None else None
+            behind = wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +211,7 @@ class RequestNodes:
         self.waiting_for = container.child("waiting-for")
         self.not_before = container.child("not-before")
         self.status = container.child("status")
+        self.overrides = container.child("overrides")
 
     def render(self, request: Request) -> Inner:
         children: dict[SchemaNode, Data] = {
@@ -223,6 +232,8 @@ class RequestNodes:
             children[self.waiting_for] = clipped(request.waiting_for)
         if request.not_before is not None:
             children[self.not_before] = stamp(request.not_before)
+        if request.overrides is not None:
+            children[self.overrides] = str(request.overrides)
         return Inner(self.container, children)
 
 

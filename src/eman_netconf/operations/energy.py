@@ -74,7 +74,8 @@ def actions(control: Control) -> Mapping[tuple[str, str], ActionHandler]:
             _wish(session, given),
             entity=_key(path, "entity"),
             interface=_key(path, "power-interface"),
-            supply=Supply(given.leaf("state") or Supply.OFF),
+            supply=None if (state := given.leaf("state")) is None else Supply(state),
+            release=given.leaf("release") is not None,
         )
         return _output(given, **_accepted(await _carry_out(control, server, session, path, wish)))
 
