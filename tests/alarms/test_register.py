@@ -88,6 +88,13 @@ def test_what_nobody_can_tell_stays(register: Register) -> None:
     assert len(judge(register, OLD)) == 1
 
 
+def test_cleared_since_nobody_is_to_be_alarmed(register: Register) -> None:
+    """An alarm that is hushed says why, and does not claim that all is well again."""
+    judge(register, LOW)
+    (told,) = register.judge(UPS, [], lambda _kind, _part: False, START + 1, "ups is in maintenance")
+    assert leaves(told)["alarm-text"] == "ups is in maintenance"
+
+
 def test_two_changes_in_one_instant(register: Register) -> None:
     """Changes are told apart by their time, also when the clock stands still or is set back."""
     for at, holding in ((0, LOW), (0, CRITICAL), (-50, LOW), (-50, CRITICAL)):

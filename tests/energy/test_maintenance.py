@@ -205,8 +205,14 @@ def test_a_whole_group_is_told_who_could_not(bench: Bench) -> None:
     assert verdicts == {"lamp": None, "srv": AppTag.IN_MAINTENANCE}
 
 
-@pytest.mark.parametrize("calm", [{"maintenance": {"enabled": True}}, {"lifecycle": "retired"}])
-def test_warnings_are_not_sent(bench: Bench, calm: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("calm", "why"),
+    [
+        ({"maintenance": {"enabled": True, "reason": "fan"}}, "m is in maintenance (fan)"),
+        ({"lifecycle": "retired"}, "m is not in service"),
+    ],
+)
+def test_warnings_are_not_sent(bench: Bench, calm: dict[str, Any], why: str) -> None:
     """A threshold that is crossed meanwhile tells nobody; its state can be read all the same."""
     threshold = {"name": "hot", "quantity": "eman-types:active-power", "direction": "above", "level": "50.0"}
     bench.discover("m", EntityInfo())
@@ -222,7 +228,8 @@ def test_warnings_are_not_sent(bench: Bench, calm: dict[str, Any]) -> None:
     assert measured(10) == 2
     assert measured(100, **calm) == 2
     assert bench.at("m", "threshold", ("hot",)) is not None
-    assert [each.kind for each in bench.domain.conditions.holding(Subject(Sort.ENTITY, "m"))] == []
+    conditions, subject = bench.domain.conditions, Subject(Sort.ENTITY, "m")
+    assert (conditions.holding(subject), conditions.hush(subject)) == ([], why)
     bench.commit({"id": "m", "threshold": [threshold]})
-    held = [each.kind for each in bench.domain.conditions.holding(Subject(Sort.ENTITY, "m"))]
-    assert held == [Kind.THRESHOLD_CROSSED]
+    assert [each.kind for each in conditions.holding(subject)] == [Kind.THRESHOLD_CROSSED]
+    assert conditions.hush(subject) is None

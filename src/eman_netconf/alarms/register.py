@@ -54,11 +54,17 @@ class Register:
     # --- what resources tell
 
     def judge(
-        self, subject: Subject, holding: Iterable[Condition], unsure: Callable[[Kind, str], bool], wall: float
+        self,
+        subject: Subject,
+        holding: Iterable[Condition],
+        unsure: Callable[[Kind, str], bool],
+        wall: float,
+        hush: str | None = None,
     ) -> list[Notify]:
         """All that is wrong with ``subject`` at ``wall``, in seconds since the epoch.
 
-        What was wrong and is so no more is cleared, unless it is ``unsure``, by kind and part.
+        What was wrong and is so no more is cleared, unless it is ``unsure``, by kind and part. ``hush``: why nobody is
+        alarmed about the subject, which is then what a cleared alarm says.
         """
         out: list[Notify] = []
         found: dict[Key, Condition] = {Key(each.resource, each.kind): each for each in holding}
@@ -70,7 +76,7 @@ class Register:
             self._hold(subject, key, condition, now, out)
         for key, alarm in held:
             if key not in found and not unsure(key.kind, alarm.part):
-                self._clear(key, alarm, now, out)
+                self._clear(key, alarm, now, hush or TYPES[key.kind].cleared, out)
         return out
 
     def _hold(self, subject: Subject, key: Key, condition: Condition, now: int, out: list[Notify]) -> None:
@@ -97,11 +103,11 @@ class Register:
         if self.policy.tells(before, condition.severity):
             out.append(Notify(self.trees.changed(alarm, change), _entity(alarm)))
 
-    def _clear(self, key: Key, alarm: Alarm, now: int, out: list[Notify]) -> None:
+    def _clear(self, key: Key, alarm: Alarm, now: int, text: str, out: list[Notify]) -> None:
         if self._purged.get(key) is alarm:
             self._forget(self._purged, alarm)
             return
-        change = alarm.change(now, None, TYPES[key.kind].cleared, self.policy.most_changes)
+        change = alarm.change(now, None, text, self.policy.most_changes)
         self._let_go(alarm)
         self._touch(alarm)
         if self.policy.tells(alarm.severity, None):

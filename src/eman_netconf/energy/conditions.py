@@ -133,6 +133,17 @@ class Conditions:
         entity = self._site.entities.get(subject.name)
         return [] if entity is None or self._site.quiet(entity.id) else list(self._of_entity(entity))
 
+    def hush(self, subject: Subject) -> str | None:
+        """Why nobody is to be alarmed about ``subject``; None where everybody is."""
+        if subject.sort is Sort.BACKEND:
+            link = self._site.links.get(subject.name)
+            quiet = link is not None and self._is_quiet(link)
+            return f"All behind the backend {subject.name} is in maintenance or not in service" if quiet else None
+        if subject.sort is not Sort.ENTITY or not self._site.quiet(subject.name):
+            return None
+        maintenance = self._site.maintenance(subject.name)
+        return clipped(maintenance or f"{subject.name} is not in service.").removesuffix(".")
+
     def unsure(self, subject: Subject, kind: Kind, part: str) -> bool:
         """Whether nobody can tell now if ``kind`` holds, which is not among those that do."""
         if subject.sort is Sort.BACKEND:

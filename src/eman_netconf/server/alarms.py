@@ -63,7 +63,8 @@ class Alarms:
         register, conditions = self._register, self._energy.domain.conditions
         turned_away = register.turned_away
         unsure = partial(conditions.unsure, subject)
-        for notify in register.judge(subject, conditions.holding(subject), unsure, self._energy.now().wall):
+        holding, wall = conditions.holding(subject), self._energy.now().wall
+        for notify in register.judge(subject, holding, unsure, wall, conditions.hush(subject)):
             self._publish(notify)
         if register.turned_away != turned_away:
             if not self._missed:
