@@ -68,6 +68,7 @@ class Filing:
                 self._one(known, sample)
             else:
                 groups[end, period, known.shelf >> SHARD_BITS].append((known.id, sample))
+        self.state.aged = self.state.aged or self.state.newest or end
         self.state.newest = max(self.state.newest, end)
 
     def _new(self, channel: Channel, period: float, since: float) -> Known:

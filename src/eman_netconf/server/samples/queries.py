@@ -204,7 +204,6 @@ class Reader:
                 f"min(hour) * {HOUR} FROM hour",
                 f"min(hour) * {HOUR} FROM piece",
                 "min(start) FROM stretch",
-                "min(since) FROM channel WHERE series != ''",
             )
         ]
         return min((float(one) for one in found if one is not None), default=0.0)
@@ -244,7 +243,7 @@ class Reader:
         found = self._found(channel)
         if found is None:
             return
-        start = max(start, found.since, self._oldest())
+        start = max(start, found.since)
         step = math.ceil((resolution or 0) / found.period - 1e-9) * found.period if resolution else 0.0
         if step <= found.period:
             step = 0.0
@@ -253,7 +252,7 @@ class Reader:
             start = max(start, oldest.start if oldest is not None else start)
             values = _joined(self._rows(found, start // step * step if step else start, end), step, found.joining)
         else:
-            end = min(end, state.horizon)
+            start, end = max(start, self._oldest()), min(end, state.horizon)
             if end <= start:
                 return
             values = self._history(state, channel, found, start, end, step)

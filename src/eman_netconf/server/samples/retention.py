@@ -46,7 +46,7 @@ class Age:
         if self._mono is None or abs(offset - self._offset) > _EVEN:
             self._offset, self._since = offset, now.mono
         self._mono = now.mono
-        state.aged = (state.aged or state.newest or now.wall) + passed
+        state.aged = (state.aged or now.wall) + passed
         if abs(now.wall - state.aged) <= _EVEN or now.mono - self._since >= _HELD:
             state.aged = now.wall
         return min(state.aged, now.wall)

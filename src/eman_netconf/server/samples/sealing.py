@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 #: Seconds after its end in which an hour is not sealed, since ticks of it may still come.
 GRACE: Final = 300.0
 
-_OF_A_DAY: Final = 256  # shelves whose days are put together at once
+_OF_A_DAY: Final = 64  # shelves whose days are put together at once
 
 
 def due(db: sqlite3.Connection, now: float) -> list[tuple[int, int]]:
