@@ -55,6 +55,8 @@ class AppTag(StrEnum):
     MISSING_INSTANCE = "missing-instance"
     POWER_LOOP = "power-loop"
     CONTAINMENT_LOOP = "containment-loop"
+    GROUP_LOOP = "group-loop"
+    DOMAIN_LOOP = "domain-loop"
     STATE_NOT_SUPPORTED = "state-not-supported"
     FOREIGN_ID_IN_USE = "foreign-id-in-use"
     IN_MAINTENANCE = "in-maintenance"

@@ -79,6 +79,36 @@ def test_a_containment_loop_is_refused(bench: Bench) -> None:
     bench.commit({"id": "box", "contained-in": "rack"}, {"id": "rack"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "leaf", "app_tag", "message"),
+    [
+        ("group", "includes", AppTag.GROUP_LOOP, "A group cannot include itself: a includes c includes b includes a."),
+        ("domain", "parent", AppTag.DOMAIN_LOOP, "A domain cannot be a part of itself: a in c in b in a."),
+    ],
+)
+def test_what_is_inside_itself_is_refused(bench: Bench, kind: str, leaf: str, app_tag: AppTag, message: str) -> None:
+    """Groups and domains by way of others or at once; the same one inside two others is well."""
+
+    def commit(**inside: str) -> None:
+        entries = [
+            {"name": name} | ({leaf: [inside[name]] if kind == "group" else inside[name]} if name in inside else {})
+            for name in "abc"
+        ]
+        bench.commit(**{f"{kind}s": {kind: entries}})
+
+    commit(b="a", c="a")
+    commit(b="a", c="b")
+    before = bench.running
+    with pytest.raises(RpcErrors) as raised:
+        commit(a="c", b="a", c="b")
+    (error,) = raised.value.errors
+    assert (error.app_tag, error.message) == (app_tag, message)
+    assert str(error.path).endswith(f"emgrp:{kind}[emgrp:name='a']/emgrp:{leaf}")
+    with pytest.raises(RpcErrors, match=r"a in a|a includes a"):
+        commit(a="a")
+    assert bench.running is before
+
+
 def test_a_state_the_entity_does_not_have_is_refused(bench: Bench) -> None:
     """Only once the device has told its states; a state of another set is mapped."""
     wish = {"id": "m", "power-state": {"admin-state": canonical("acpi-c1")}}

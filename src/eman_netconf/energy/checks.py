@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from eman_netconf.energy.changes import Touched
+from eman_netconf.energy.changes import Touched, entries
 from eman_netconf.energy.claims import configured_claim
+from eman_netconf.energy.groups import GroupNodes
 from eman_netconf.energy.relationships import End, find_loops
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Direction
@@ -194,7 +195,46 @@ class Checks:
         )
 
 
-def _loops(changed: Mapping[str, object], following: Callable[[str], list[str]]) -> Iterator[list[str]]:
+def nesting(nodes: GroupNodes, touched: Callable[[SchemaNode], Iterable[Touched]], running: Inner) -> list[RpcError]:
+    """What is wrong with how groups and domains are inside each other in ``running``, where ``touched`` differs."""
+    groups, domains = nodes.groups.list, nodes.domains.list
+    return [
+        *_circles(
+            AppTag.GROUP_LOOP, "A group cannot include itself: ", " includes ", nodes.includes, touched(groups), running
+        ),
+        *_circles(
+            AppTag.DOMAIN_LOOP, "A domain cannot be a part of itself: ", " in ", nodes.parent, touched(domains), running
+        ),
+    ]
+
+
+def _circles(
+    app_tag: AppTag, what: str, link: str, leaf: SchemaNode, touched: Iterable[Touched], running: Inner
+) -> Iterator[RpcError]:
+    list_ = leaf.parent
+    assert list_ is not None
+    known = entries(running, list_)
+
+    def following(name: str) -> Iterable[str]:
+        entry = known.get((name,))
+        said = entry.get(leaf) if entry is not None else None
+        return (said,) if isinstance(said, str) else said if isinstance(said, tuple) else ()
+
+    moved = {key[0]: new for key, old, new in touched if new is not None and _differs(old, new, leaf)}
+    way = [*reversed([Step(node) for node in list_.ancestors() if node.kind is not Kind.ROOT])]
+    for loop in _loops(moved, following):
+        places = [path_text((*way, Step(list_, (name,)), Step(leaf))) for name in loop]
+        yield RpcError(
+            ErrorTag.OPERATION_FAILED,
+            f"{what}{link.join(_named(loop))}.",
+            path=places[0],
+            app_tag=app_tag,
+            about=places[1:],
+            discreet=f"{what.removesuffix(': ')}.",
+        )
+
+
+def _loops(changed: Mapping[str, object], following: Callable[[str], Iterable[str]]) -> Iterator[list[str]]:
     """The loops in which something changed, each from what changed first."""
     order = {id_: number for number, id_ in enumerate(changed)}
     told = 0

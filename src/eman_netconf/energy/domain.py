@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eman_netconf.energy.battery_keeping import Batteries
 from eman_netconf.energy.changes import Touched, entries, touched
-from eman_netconf.energy.checks import Checks
+from eman_netconf.energy.checks import Checks, nesting
 from eman_netconf.energy.collector import Collector
 from eman_netconf.energy.conditions import Conditions
 from eman_netconf.energy.control import Control
@@ -85,9 +85,11 @@ class Domain:
     def prepare(self, change: Change | None, running: Inner) -> None:
         """Judge a configuration that is about to be committed; None = all of it.
 
-        Raises RpcErrors: power-loop, containment-loop, state-not-supported, foreign-id-in-use; resource-denied.
+        Raises RpcErrors: power-loop, containment-loop, group-loop, domain-loop, state-not-supported, foreign-id-in-use;
+        resource-denied.
         """
         errors = Checks(self.site, self._touched(change, running, self.site.nodes.entity)).run()
+        errors += nesting(self.groups.nodes, lambda node: self._touched(change, running, node), running)
         if change is not None:
             errors += self.series.refused(change)
         if errors:
