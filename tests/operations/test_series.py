@@ -335,13 +335,16 @@ async def test_energy_that_is_not_kept(site: Served, lab: Lab) -> None:
         assert "It is kept from 2026-02-02T02:40:" in missing.message
     nothing = error(await ask(peer, "energy-between", between(START), "new"))
     assert (nothing.tag, "none of it yet" in nothing.message) == (ErrorTag.DATA_MISSING, True)
-    for wrong in (
-        between(START + 9000),
-        between(START + 60, START + 9000),
-        between(START + 60, START + 30),
-        between(START + 60, START + 60),
+    unheard = error(await ask(peer, "energy-between", "<start-time>soon</start-time>"))
+    for wrong, leaf in (
+        (between(START + 9000), "start-time"),
+        (between(START + 60, START + 9000), "end-time"),
+        (between(START + 60, START + 30), "end-time"),
+        (between(START + 60, START + 60), "end-time"),
     ):
-        assert error(await ask(peer, "energy-between", wrong)).tag == ErrorTag.INVALID_VALUE
+        refused = error(await ask(peer, "energy-between", wrong))
+        assert refused.tag == unheard.tag == ErrorTag.INVALID_VALUE
+        assert str(refused.path) == str(unheard.path).replace("start-time", leaf)
 
 
 # --- corrections -----------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ from eman_netconf.messages.rpc import Output, SessionInfo
 from eman_netconf.operations.ports import ActionHandler, Server
 from eman_netconf.operations.sample_xml import printed
 from eman_netconf.operations.samples_port import Samples
-from eman_netconf.yang.tree import Data, Inner, ListNode, Path, make_inner, path_text
+from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.tree import Data, Inner, ListNode, Path, Step, make_inner, path_text
 
 #: Seconds; what is corrected at once is looked at sample by sample.
 LONGEST_CORRECTION: Final = 31 * 86_400.0
@@ -100,7 +101,7 @@ class _Handlers:
         start = 0.0 if start is None else start
         end = self._recording.now().wall if end is None else end
         if end < start:
-            raise _reversed()
+            raise _reversed(path, given)
         channel = _channel(owner, selected, series)
         resolution = float(given.leaf("resolution") or 0) or None
         found, more_from = await self._samples.samples(channel, start, end, resolution, int(_said(given, "limit")))
@@ -125,7 +126,7 @@ class _Handlers:
 
     async def energy_between(self, server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner:
         """What flowed between two instants, up to the last reading."""
-        start, end = self._stretch(given)
+        start, end = self._stretch(path, given)
         flows = _readable(server, session, path[:3], given)
         owner, part = _meter(path, given)
         found = await self._energy(owner, part, start, end)
@@ -183,7 +184,7 @@ class _Handlers:
 
     async def corrections(self, server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner:
         """The corrections that were made of a stretch."""
-        start, end = self._stretch(given)
+        start, end = self._stretch(path, given)
         flows = _readable(server, session, path[:3], given)
         owner, part = _meter(path, given)
         made = await self._samples.corrections(owner, part, start, end)
@@ -207,14 +208,15 @@ class _Handlers:
 
     async def correct_energy(self, server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner:
         """State what the energy of a stretch was; the totals and what is kept move by the difference."""
-        start, end = self._stretch(given)
+        start, end = self._stretch(path, given)
         wanted = {flow: _milliwatt_hours(given.leaf(flow)) for flow in _FLOWS}
         if end - start > LONGEST_CORRECTION:
-            raise _bad("end-time", f"At most {LONGEST_CORRECTION / 86_400:g} days are corrected at once.")
+            raise _bad(path, given, "end-time", f"At most {LONGEST_CORRECTION / 86_400:g} days are corrected at once.")
         if not any(amount is not None for amount in wanted.values()):
             raise RpcError(
                 ErrorTag.MISSING_ELEMENT,
                 "Say what was received, provided or both.",
+                path=path_text((*path, Step(_action(given)))),
                 info=(ErrorInfo("bad-element", "received"),),
             )
         for quantity in _FLOWS.values():
@@ -253,9 +255,10 @@ class _Handlers:
         received, provided = ((after[flow] or 0) - (before[flow] or 0) for flow in ("received", "provided"))
         if received or provided:
             await self._check_count(*meter, path)
-            for quantity, difference in zip(_FLOWS.values(), (received, provided), strict=True):
-                if difference < 0:
-                    await self._check_enough(Channel(*meter, quantity), difference, start, end)
+            for (flow, quantity), difference in zip(_FLOWS.items(), (received, provided), strict=True):
+                low = await self._too_low(Channel(*meter, quantity), difference, start, end) if difference < 0 else None
+                if low is not None:
+                    raise _bad(path, given, flow, _too_little(low, difference))
             if await self._energy(*meter, start, end) != kept:
                 raise _elsewhere()
             reason = given.leaf("reason") or ""
@@ -286,27 +289,28 @@ class _Handlers:
                 path=path_text(path),
             )
 
-    async def _check_enough(self, channel: Channel, difference: int, start: float, end: float) -> None:
-        """No interval may be left with less than nothing when energy is taken off evenly."""
+    async def _too_low(self, channel: Channel, difference: int, start: float, end: float) -> Sample | None:
+        """An interval that would be left with less than nothing when energy is taken off evenly."""
         at: float | None = start
         while at is not None:
             found, at = await self._samples.samples(channel, at, end, None, _PAGE)
             for sample in found:
                 share = (min(sample.end, end) - max(sample.start, start)) / (end - start)
                 if (sample.value or 0) + difference * share < -1:
-                    raise _too_little(sample, difference)
+                    return sample
+        return None
 
-    def _stretch(self, given: Inner) -> tuple[float, float]:
+    def _stretch(self, path: Path, given: Inner) -> tuple[float, float]:
         """The instants a question is about. Raises RpcError invalid-value."""
         now = self._recording.now().wall
         start, end = _instant(given, "start-time"), _instant(given, "end-time")
         assert start is not None, "mandatory"
         if start > now + _ROUNDED or (end or 0.0) > now + _ROUNDED:
             late = "start-time" if start > now + _ROUNDED else "end-time"
-            raise _bad(late, f"{late} is in the future; here it is {stamp(now)}.")
+            raise _bad(path, given, late, f"{late} is in the future; here it is {stamp(now)}.")
         end = now if end is None else end
         if end <= start:
-            raise _reversed()
+            raise _reversed(path, given)
         return start, end
 
 
@@ -420,26 +424,32 @@ def _said(given: Inner, name: str) -> str:
 
 def _output(given: Inner) -> Any:
     """The node of the output that belongs to an input."""
+    return _action(given).child("output")
+
+
+def _action(given: Inner) -> SchemaNode:
+    """The node of the action that an input belongs to."""
     action = given.schema.parent
     assert action is not None
-    return action.child("output")
+    return action
 
 
-def _reversed() -> RpcError:
-    return _bad("end-time", "end-time has to be after start-time.")
+def _reversed(path: Path, given: Inner) -> RpcError:
+    return _bad(path, given, "end-time", "end-time has to be after start-time.")
 
 
-def _bad(name: str, message: str) -> RpcError:
-    return RpcError(ErrorTag.INVALID_VALUE, message, info=(ErrorInfo("bad-element", name),))
+def _bad(path: Path, given: Inner, name: str, message: str) -> RpcError:
+    """A parameter of the action at ``path`` cannot be so."""
+    where = path_text((*path, Step(_action(given)), Step(given.schema.child(name))))
+    return RpcError(ErrorTag.INVALID_VALUE, message, path=where, info=(ErrorInfo("bad-element", name),))
 
 
 def _elsewhere() -> RpcError:
     return RpcError(ErrorTag.IN_USE, "Another correction of this is being made; look at it, then try again.")
 
 
-def _too_little(sample: Sample, difference: int) -> RpcError:
-    return _bad(
-        "received",
+def _too_little(sample: Sample, difference: int) -> str:
+    return (
         f"Taken off evenly, {thousandths(-difference)} Wh would leave less than nothing from {stamp(sample.start)} to "
-        f"{stamp(sample.end)}; state the energy of a shorter stretch, where it was counted too high.",
+        f"{stamp(sample.end)}; state the energy of a shorter stretch, where it was counted too high."
     )
