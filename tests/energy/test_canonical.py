@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,3 +19,17 @@ def test_a_stamp_names_its_instant(milliseconds: int) -> None:
     text = stamp(milliseconds / 1000)
     assert datetime.fromisoformat(text) == EPOCH + timedelta(milliseconds=milliseconds)
     assert len(text) == (20 if milliseconds % 1000 == 0 else 24)
+
+
+@pytest.mark.parametrize(
+    ("wall", "text"),
+    [
+        (9.3e15, "9999-12-31T23:59:59Z"),
+        (1e300, "9999-12-31T23:59:59Z"),
+        (-1e300, "1000-01-01T00:00:00Z"),
+        (253_402_300_799.0, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_stamps_end_where_dates_do(wall: float, text: str) -> None:
+    """An instant that no date has, as after a wait of millions of years, is told as the last one that has."""
+    assert stamp(wall) == text
