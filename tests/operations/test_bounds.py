@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eman_netconf.errors import AppTag
+from eman_netconf.errors import AppTag, ErrorTag
 from eman_netconf.yang.schema import Schema
 from tests.operations.bench import bench, edit, error
 
@@ -40,3 +40,20 @@ async def test_what_is_watched_of_one_thing_is_bounded(
         peer = await server.peer()
         assert (await peer.rpc(config(500))).ok
         assert error(await peer.rpc(config(501))).app_tag == AppTag.TOO_MANY_ELEMENTS
+
+
+@pytest.mark.parametrize("leaf", ["min-on-time", "min-off-time"])
+async def test_nobody_is_kept_from_switching_for_ever(tmp_path: Path, schema: Schema, leaf: str) -> None:
+    """A thing that was switched may be switched back after a week at the latest."""
+
+    def config(seconds: str) -> str:
+        return edit(
+            f'<energy-management xmlns="{E}"><entities><entity><id>srv</id>'
+            f'<power-state xmlns="urn:eman:yang:eman-power-state"><pacing><{leaf}>{seconds}</{leaf}></pacing>'
+            "</power-state></entity></entities></energy-management>"
+        )
+
+    async with bench(tmp_path, schema) as server:
+        peer = await server.peer()
+        assert (await peer.rpc(config("604800"))).ok
+        assert error(await peer.rpc(config("604800.001"))).tag == ErrorTag.INVALID_VALUE
