@@ -214,6 +214,7 @@ class Daemon:
         self.datastores.participants.append(kept)
         self.energy.layers.append(kept.lay)
         self.energy.recorded.append(self.samples.record)
+        self.energy.withheld.append(self.samples.hold)
         self.samples.sources.append(self.energy.hand_over)
         alarms = Alarms(self.schema, self.energy, self.datastores, events.notified)
         receivers = events.wire(self.sessions, self.datastores, judge)

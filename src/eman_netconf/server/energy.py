@@ -63,6 +63,7 @@ class Energy:
         self.published: list[Callable[[Notify], None]] = []
         self.recorded: list[Callable[[Recorded], None]] = []
         self._recording: list[Recorded] = []  # that they are not told of yet
+        self.withheld: list[Callable[[bool], None]] = []  # told whether what was recorded may not be kept at present
         self._storing = asyncio.Lock()
         self.layers: list[Callable[[Inner], Inner]] = []  # what completes energy-management in operational state
         self.stirred: list[Callable[[set[str], set[str]], None]] = []  # entities; entities whose power was read
@@ -145,11 +146,13 @@ class Energy:
         """One batch of records, then what was to be recorded before it.
 
         Records go first: they say what of the energy is in samples already. After a crash between the two the last
-        tick is lost; the other way round it would be told twice.
+        tick is lost; the other way round it would be told twice. So while records cannot be stored, nobody keeps any.
         """
         async with self._storing:
             count = len(self._recording)
             await self._store_records()
+            for hold in self.withheld:
+                hold(self._disk_trouble)
             ready = self._recording[:count]
             del self._recording[:count]
             for what in ready:
@@ -160,10 +163,15 @@ class Energy:
         """One batch; what is not known to be stored is kept for the next."""
         sources: list[Callable[[int], Changes]] = [self.domain.dirty]
         sources += [partial(_kept, word, keeper) for word, keeper in self.keepers.items()]
-        for source in sources:
-            while changed := source(RECORDS):
-                self._unsaved.update(changed)
-                await asyncio.sleep(0)
+        more = True
+        while more:  # all of one instant: what flowed is in a total, its sums, its history and its series, or in none
+            more = False
+            for source in sources:
+                self._unsaved.update(source(RECORDS))
+                if rest := source(1):
+                    self._unsaved.update(rest)
+                    more = True
+                    await asyncio.sleep(0)
         if not self._unsaved:
             return
         batch = dict(self._unsaved)

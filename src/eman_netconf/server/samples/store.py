@@ -52,6 +52,10 @@ class SampleStore:
         """Keep it; it is on the disk within about a second. Never waits."""
         self._writer.put(what)
 
+    def hold(self, held: bool) -> None:
+        """Keep what is recorded off the disk, within bounds, as long as what goes before it is not stored."""
+        self._writer.hold(held)
+
     def configure(self, settings: Settings) -> None:
         """Keep samples as long as this from now on."""
         self._writer.configure(settings)

@@ -57,7 +57,7 @@ class Writer:
         self._put = 1  # things that came, the file itself among them, and that are in the file or given up
         self._done = 0
         self._wanted: list[tuple[int, Future[None]]] = []
-        self._stopping = False
+        self._stopping = self._held = False
         self._since: float | None = None  # when the oldest that waits came
         self.settings = settings
         # of the thread
@@ -105,6 +105,13 @@ class Writer:
             self._looked = -LOOK_EVERY
             self._change.notify_all()
 
+    def hold(self, held: bool) -> None:
+        """Write nothing, and keep what comes within bounds, until it is not held any more."""
+        with self._change:
+            if held is not self._held:
+                self._held = held
+                self._change.notify_all()
+
     def stop(self) -> None:
         """Write the rest, and end; does not wait."""
         with self._change:
@@ -139,14 +146,15 @@ class Writer:
             until = time.monotonic() + (pause or WRITE_WITHIN)
             while not self._stopping:
                 now = time.monotonic()
-                if not self._trouble:
+                blocked = self._trouble or self._held
+                if not blocked:
                     if self._wanted or self._waiting.samples >= BATCH:
                         return True
                     if self._since is not None and now - self._since >= WRITE_WITHIN:
                         return True
                 if now >= until:
                     return True
-                wake = until if self._since is None or self._trouble else min(until, self._since + WRITE_WITHIN)
+                wake = until if self._since is None or blocked else min(until, self._since + WRITE_WITHIN)
                 self._change.wait(max(wake - now, 0.001))
             return False
 
@@ -154,6 +162,8 @@ class Writer:
         """All that waits, batch by batch; False when the disk does not take it."""
         while True:
             with self._change:
+                if self._held:
+                    return False
                 batch = self._waiting.take()
                 upto = self._put
                 if not self._waiting:
