@@ -123,3 +123,19 @@ def test_series_add_up(boot: Callable[[], Bench], length: int, said: list[tuple[
     energy = site.bench.domain.site.entities["pdu"].meter.energy.received
     assert sum(value or 0 for value in site.values("delta")) == energy
     assert site.values("total")[-1] == energy
+
+
+def test_who_is_removed_has_told_all(boot: Callable[[], Bench]) -> None:
+    """An entity that goes in the middle of an interval leaves in its history what flowed until then, as in its sums'."""
+    site = Site(boot)
+    bench = site.kept.bench
+    for _ in range(10):
+        site.change("count", 100)
+        site.change("wait", 10.0)
+    totals = site.kept.totals()
+    bench.commit(groups={"group": [{"name": "all", "member": ["pdu"]}]})
+    bench.effects += bench.domain.forget("pdu", bench.now)
+    assert "pdu" not in bench.domain.site.entities
+    bench.wait(200)
+    assert site.kept.sums() == totals
+    assert totals["groups:all", ""] == (900, 0)
