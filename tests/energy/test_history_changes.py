@@ -126,7 +126,7 @@ def test_series_add_up(boot: Callable[[], Bench], length: int, said: list[tuple[
 
 
 def test_who_is_removed_has_told_all(boot: Callable[[], Bench]) -> None:
-    """An entity that goes in the middle of an interval leaves in its history what flowed until then, as in its sums'."""
+    """An entity that goes in the middle of an interval leaves what flowed until then in its history and its sums'."""
     site = Site(boot)
     bench = site.kept.bench
     for _ in range(10):
