@@ -79,6 +79,17 @@ def test_a_part_of_it(state: Path) -> None:
     ]
 
 
+def test_a_phase_is_called_as_in_the_models(tmp_path: Path) -> None:
+    """The phase of a value is l1, l2 or l3 in both formats."""
+    shelf = Shelf(tmp_path)
+    shelf.take(tick(T0 + 60, {WATTS: 90_000, Channel("pdu", "", "voltage", 2): 230_000}))
+    shelf.close()
+    assert {(row["quantity"], row["phase"]) for row in export(tmp_path)} == {("active-power", ""), ("voltage", "l2")}
+    target = tmp_path / "site.parquet"
+    assert run(["export", "--state", str(tmp_path), "--format", "parquet", "--output", str(target)]) == 0
+    assert sorted(parquet.read_table(target)["phase"].to_pylist(), key=str) == [None, "l2"]
+
+
 def test_parquet(state: Path, tmp_path: Path) -> None:
     """The same columns with types, in a file for its owner alone."""
     target = tmp_path / "site.parquet"

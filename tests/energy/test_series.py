@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.collector import ALL, PACE
 from eman_netconf.energy.effects import Changed, Effect, Record
 from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, Tick
 from eman_netconf.energy.series import CAPACITY, Present
 from eman_netconf.energy.values import EntityInfo, Now, Quantity
 from eman_netconf.errors import ErrorTag, RpcErrors
+from eman_netconf.yang.stamps import stamp
 from tests.energy.bench import Bench, outlet
 
 Q = Quantity

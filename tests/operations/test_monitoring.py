@@ -113,7 +113,7 @@ async def test_sessions(site: Bench) -> None:
     assert worker.findtext("session-id") == str(peer.session_id)
     assert worker.findtext("transport") == "ncm:netconf-ssh"
     assert worker.findtext("source-host") == "memory"
-    assert worker.findtext("login-time") == "2026-02-02T02:40:00.000Z"
+    assert worker.findtext("login-time") == "2026-02-02T02:40:00Z"
     assert (worker.findtext("in-rpcs"), worker.findtext("out-rpc-errors")) == ("1", "1")
 
 
@@ -133,7 +133,7 @@ async def test_statistics(site: Bench) -> None:
     peer = await site.peer("worker")
     await peer.rpc(f"<get-config {NAMESPACES}><source><running/></source></get-config>")
     (found,) = await state(site, "statistics")
-    assert found.findtext("netconf-start-time") == "2026-02-02T02:40:00.000Z"
+    assert found.findtext("netconf-start-time") == "2026-02-02T02:40:00Z"
     assert (found.findtext("in-sessions"), found.findtext("in-rpcs")) == ("2", "2")
 
 
@@ -146,7 +146,7 @@ async def test_locks_are_shown(site: Bench) -> None:
     assert (await peer.rpc(lock("lock"))).ok
     (after,) = await state(site, "datastores")
     assert after.findtext("datastore/locks/global-lock/locked-by-session") == str(peer.session_id)
-    assert after.findtext("datastore/locks/global-lock/locked-time") == "2026-02-02T02:40:00.000Z"
+    assert after.findtext("datastore/locks/global-lock/locked-time") == "2026-02-02T02:40:00Z"
 
 
 async def test_whole_get_is_valid(site: Bench) -> None:

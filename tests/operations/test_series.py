@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.effects import Audit, Effect, Notify, Record
 from eman_netconf.energy.values import EntityInfo, Now, Quantity
 from eman_netconf.errors import YANG_NS, ErrorTag
@@ -21,6 +20,7 @@ from eman_netconf.operations.series import actions
 from eman_netconf.server.samples.store import SampleStore
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 from tests.energy.bench import Bench as EnergyBench
 from tests.energy.bench import inlet

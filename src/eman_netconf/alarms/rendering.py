@@ -9,10 +9,10 @@ from typing import Any
 
 from eman_netconf.alarms.alarm import Alarm, OperatorChange, OperatorState, StatusChange
 from eman_netconf.alarms.inventory import TYPES, type_id
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.conditions import Severity
 from eman_netconf.yang.events import event_schema
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode, make_inner
 
 

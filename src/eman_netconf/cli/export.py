@@ -22,6 +22,7 @@ from eman_netconf.server.samples.file import SamplesUnusable
 from eman_netconf.server.samples.queries import Reader
 from eman_netconf.server.samples.store import FILE
 from eman_netconf.server.samples.values import ENERGIES, Summary
+from eman_netconf.yang.stamps import stamp
 
 #: The columns, in both formats. ``value``, ``minimum`` and ``maximum`` are in ``unit``; times are UTC.
 COLUMNS: Final = (
@@ -133,7 +134,8 @@ def _fields(channel: Channel, one: Summary) -> tuple[Any, ...]:
     value = None if one.value is None else one.value / scale
     extremes = (None, None) if value is None or channel.quantity in ENERGIES else (one.low / scale, one.high / scale)
     unit = next((unit for quantity, unit in UNITS.items() if quantity == channel.quantity), "")
-    names = (channel.owner, channel.part, channel.quantity, channel.phase or None, channel.series, unit)
+    phase = f"l{channel.phase}" if channel.phase else None  # as the models call it
+    names = (channel.owner, channel.part, channel.quantity, phase, channel.series, unit)
     return (*names, value, *extremes, one.method, one.coverage, str(one.mark))
 
 
@@ -147,12 +149,7 @@ class _Csv:
         for one in rows:
             fields = _fields(channel, one)
             numbers = ["" if number is None else f"{number:.{places}f}" for number in fields[6:9]]
-            self._writer.writerow((_stamp(one.start), _stamp(one.end), *fields[:6], *numbers, *fields[9:]))
-
-
-def _stamp(wall: float) -> str:
-    text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
-    return text.replace(".000", "").replace("+00:00", "Z")
+            self._writer.writerow((stamp(one.start), stamp(one.end), *fields[:6], *numbers, *fields[9:]))
 
 
 class _Parquet:
@@ -169,7 +166,7 @@ class _Parquet:
         self._arrow = pa
         instant = pa.timestamp("ms", tz="UTC")
         text, number = pa.string(), pa.float64()
-        kinds = [instant, instant, text, text, text, pa.int8(), text, text, *[number] * 3, text, number, text]
+        kinds = [instant, instant, text, text, text, text, text, text, *[number] * 3, text, number, text]
         self._schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
         file = stack.enter_context(os.fdopen(_private(output), "wb"))
         self._writer = stack.enter_context(parquet.ParquetWriter(file, self._schema, compression="zstd"))

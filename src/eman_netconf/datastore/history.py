@@ -11,11 +11,12 @@ from pathlib import Path
 from eman_netconf import safexml
 from eman_netconf.datastore.edit import Edited, Steps, editing
 from eman_netconf.datastore.frames import frames
-from eman_netconf.datastore.record import STORAGE_NS, stamp, summary
+from eman_netconf.datastore.record import STORAGE_NS, summary
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError
 from eman_netconf.yang.diff import Change
 from eman_netconf.yang.instance import Element
 from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Inner
 
 #: Commits whose journals are kept after the checkpoints have made them needless, and bytes of them.

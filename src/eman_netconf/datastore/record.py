@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,6 +11,7 @@ from eman_netconf.errors import BASE_NS, YANG_NS
 from eman_netconf.yang.diff import Change, Op, count, invert, paths
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import Kind, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, quoted
 from eman_netconf.yang.xpath_instance import to_instance_identifier
 
@@ -58,11 +58,6 @@ def summary(change: Change) -> tuple[tuple[tuple[str, str], ...], int]:
 def _place(path: Path) -> str:
     whole = path[-1].schema.kind is Kind.LEAF_LIST and path[-1].key is None
     return to_instance_identifier(path[:-1] if whole else path) or "/"
-
-
-def stamp(wall: float) -> str:
-    """An instant as date-and-time in UTC with milliseconds."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def edit(change: Change) -> bytes:

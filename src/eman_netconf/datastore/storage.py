@@ -31,12 +31,13 @@ from eman_netconf import safexml
 from eman_netconf.datastore import history
 from eman_netconf.datastore.edit import apply_edit
 from eman_netconf.datastore.frames import damaged, frame, frames
-from eman_netconf.datastore.record import SERVER, STORAGE_NS, record, stamp
+from eman_netconf.datastore.record import SERVER, STORAGE_NS, record
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.errors import BASE_NS, ErrorTag, RpcError, RpcErrors
 from eman_netconf.yang.diff import diff
 from eman_netconf.yang.instance import Element, read_inner
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Inner, quoted
 
 FORMAT = 1

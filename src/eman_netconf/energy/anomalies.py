@@ -9,11 +9,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from eman_netconf.energy.canonical import clipped, stamp
+from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.effects import Changed, Effect, Warn
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.values import Now, Reading
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 MOST = 16  # troubles kept of one entity

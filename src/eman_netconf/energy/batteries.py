@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eman_netconf.energy.accumulation import Energy
-from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, in_thousandths, stamp
+from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, in_thousandths
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.taps import Taps, millionths
 from eman_netconf.energy.values import BatteryInfo, Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 
 if TYPE_CHECKING:

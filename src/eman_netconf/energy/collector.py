@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from eman_netconf.energy.canonical import decimal64, stamp
+from eman_netconf.energy.canonical import decimal64
 from eman_netconf.energy.changes import touched
 from eman_netconf.energy.effects import Changed, Effect, Notify, Record
 from eman_netconf.energy.entities import Entity, EntityNodes
@@ -20,6 +20,7 @@ from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, Step, path_text
 
 if TYPE_CHECKING:

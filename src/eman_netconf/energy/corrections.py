@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eman_netconf.energy.canonical import stamp, thousandths
+from eman_netconf.energy.canonical import thousandths
 from eman_netconf.energy.effects import Audit, Changed, Effect, Record
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups, Total
@@ -24,6 +24,7 @@ from eman_netconf.energy.samples import Mark, Stretch
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import ErrorTag
+from eman_netconf.yang.stamps import stamp
 
 _INTERFACE = "interface:"
 _MOST = round(MOST * 1000)  # milliwatt-hours

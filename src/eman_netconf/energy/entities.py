@@ -10,7 +10,7 @@ from typing import Protocol
 from eman_netconf.energy.accumulation import Flow
 from eman_netconf.energy.anomalies import Anomalies, AnomalyNodes
 from eman_netconf.energy.batteries import Battery, BatteryNodes
-from eman_netconf.energy.canonical import Identities, clipped, decimal64, stamp
+from eman_netconf.energy.canonical import Identities, clipped, decimal64
 from eman_netconf.energy.interfaces import ForeignIdNodes, Interface, InterfaceNodes
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.power_states import PowerStates, StateNodes
@@ -22,6 +22,7 @@ from eman_netconf.energy.state_sets import StateSets
 from eman_netconf.energy.taps import Extra, Selector, Tap
 from eman_netconf.energy.values import EntityInfo, LinkState, Point
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 ENTITY_CLASS = "eman-entity:entity-class"

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.pacing import Pace
 from eman_netconf.energy.plans import Order, Plan, Refusal
@@ -14,6 +13,7 @@ from eman_netconf.energy.relationships import End, Role
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import CommandKind, Now, Supply
 from eman_netconf.errors import AppTag, ErrorTag
+from eman_netconf.yang.stamps import stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from eman_netconf.energy.batteries import Battery
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.energy.entities import ENTITY_CLASS, Entity
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.measurements import Meter
@@ -20,6 +19,7 @@ from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Direction, Quantity
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode
 
 Make = Callable[[], Inner]

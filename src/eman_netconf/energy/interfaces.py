@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from eman_netconf.energy.accumulation import Flow
-from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, is_uuid, optional, stamp
+from eman_netconf.energy.canonical import Identities, boolean, clipped, decimal64, is_uuid, optional
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Base, Entry, Leaves
@@ -15,6 +15,7 @@ from eman_netconf.energy.relationships import End, Evidence, Role
 from eman_netconf.energy.requests import Holder, RequestNodes
 from eman_netconf.energy.values import Direction, ForeignId, InterfaceInfo, Point, Quantity, Supply
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from eman_netconf.energy.batteries import Battery
-from eman_netconf.energy.canonical import clipped, decimal64, stamp
+from eman_netconf.energy.canonical import clipped, decimal64
 from eman_netconf.energy.effects import Effect, Warn
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.values import LinkState, Now, Point
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 
 _seconds = decimal64(3)

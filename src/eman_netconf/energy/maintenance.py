@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from eman_netconf.energy.canonical import instant, stamp
+from eman_netconf.energy.canonical import instant
 from eman_netconf.energy.effects import Audit, Changed, Effect, Notify
 from eman_netconf.energy.entities import Entity
 from eman_netconf.energy.groups import Groups
@@ -19,10 +19,12 @@ from eman_netconf.energy.taps import Observed
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, make_inner
 
 _WORD = "maintenance"
 _GROUPS = "groups:"
+_LOOK = 86_400.0  # seconds after which it is looked again at the latest, whatever becomes of the wall clock
 #: What is kept from subscribers while an entity is in maintenance or not in service; facts about states are told.
 MUTED = frozenset({"threshold-crossed", "battery-low", "battery-aging", "battery-temperature"})
 
@@ -83,6 +85,7 @@ class Maintenance:
         site.maintenance = self._sentence
         self._node = site.nodes.entity.child("in-maintenance")
         self._spells: dict[str, Spell] = {}  # those that have not ended by themselves
+        self._due: float | None = None  # when it is looked which are over
         self._since: dict[str, float] = {}  # entities in maintenance, since when by wall clock
         self._doubtful: dict[str, None] = {}  # entities to be judged anew
         self._unsaved: dict[str, None] = {}
@@ -99,8 +102,7 @@ class Maintenance:
             if spell != self._spells.get(key):
                 self._doubt(self._concerned(key))
                 self._set(key, spell)
-                if spell is not None and spell.until is not None:
-                    self._timers.at(now.mono + spell.until - now.wall, self._over)
+                self._await(spell, now)
 
     def _config_of(self, id_: str) -> Inner | None:
         entity = self._site.entities.get(id_)
@@ -123,14 +125,26 @@ class Maintenance:
             self._spells[key] = spell
         self._site.maintained = bool(self._spells)
 
+    def _await(self, spell: Spell | None, now: Now) -> None:
+        """See to it that somebody looks when a spell is over: one timer serves all, the next look sets the next one."""
+        if spell is None or spell.until is None:
+            return
+        due = now.mono + min(spell.until - now.wall, _LOOK)
+        if self._due is None or due < self._due:
+            self._due = due
+            self._timers.at(due, self._over)
+
     def _over(self, now: Now, out: list[Effect]) -> None:
         """The time of some has come; where the clock was set back it has not."""
+        if self._due is None or now.mono < self._due:
+            return
+        self._due = None
         for key, spell in list(self._spells.items()):
             if spell.until is not None and spell.until <= now.wall:
                 self._doubt(self._concerned(key))
                 self._set(key, None)
-            elif spell.until is not None and spell.until > now.wall:
-                self._timers.at(now.mono + spell.until - now.wall, self._over)
+            else:
+                self._await(spell, now)
 
     def _concerned(self, key: str) -> list[str]:
         """Who is in maintenance by a spell, now or by what was known before."""

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from eman_netconf.energy.accumulation import RANK, Energy, Flow
 from eman_netconf.energy.anomalies import Kind
-from eman_netconf.energy.canonical import decimal64, finite, in_thousandths, stamp, thousandths
+from eman_netconf.energy.canonical import decimal64, finite, in_thousandths, thousandths
 from eman_netconf.energy.counters import CEILING
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST, POWER, ElectricalNodes, QualityNodes, ReadingNodes
@@ -30,6 +30,7 @@ from eman_netconf.energy.sums import (
 from eman_netconf.energy.taps import Taps
 from eman_netconf.energy.values import Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 DOUBTED = 150  # percent of the nameplate beyond which power is doubted

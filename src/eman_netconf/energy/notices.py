@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eman_netconf.energy.canonical import clipped, stamp
+from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.effects import Notify
 from eman_netconf.energy.entities import Entity
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 
 Leaves = Mapping[str, str | tuple[str, ...] | None]

@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from eman_netconf.energy.accumulation import Flow, shares
-from eman_netconf.energy.canonical import boolean, clipped, decimal64, optional, stamp, thousandths
+from eman_netconf.energy.canonical import boolean, clipped, decimal64, optional, thousandths
 from eman_netconf.energy.pacing import Pace, PacingNodes
 from eman_netconf.energy.printing import Leaves
 from eman_netconf.energy.requests import Request, RequestNodes
 from eman_netconf.energy.state_sets import IEEE1621, StateClass, StateSets
 from eman_netconf.energy.values import StateInfo, StateSetInfo
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 _decimal = decimal64(3)

@@ -8,9 +8,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from eman_netconf.energy.canonical import clipped, stamp
+from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.values import Answer, Origin, RequestState
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 
 

@@ -14,7 +14,7 @@ from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from eman_netconf.energy.accumulation import RANK, Flow
-from eman_netconf.energy.canonical import decimal64, stamp
+from eman_netconf.energy.canonical import decimal64
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.ledger import EnergyTrack, Flowed, Held, Ticks, ValueTrack, Wall
 from eman_netconf.energy.measurements import Meter
@@ -23,6 +23,7 @@ from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, St
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.values import Method, Now, Quantity
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner
 
 CAPACITY = 100_000  # samples that one series may keep

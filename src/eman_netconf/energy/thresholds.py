@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from eman_netconf.energy.canonical import decimal64, stamp
+from eman_netconf.energy.canonical import decimal64
 from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import Entity, EntityNodes
 from eman_netconf.energy.notices import Notices
@@ -21,6 +21,7 @@ from eman_netconf.energy.taps import Observed, Selector, has
 from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Now
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
 
 WORD = "thresholds"  # of its taps, extras and records
@@ -29,6 +30,7 @@ _LISTS = (
     "/eman-entity:energy-management/eman-group:domains/domain/eman-threshold:threshold",
     "/eman-entity:energy-management/eman-group:groups/group/eman-threshold:threshold",
 )
+_LOOK = 86_400.0  # seconds that a timer takes at most, so that none outlives its threshold for long
 _MOST = 2**63 - 1  # millionths that a decimal64 can hold
 _number = decimal64(6)
 
@@ -225,7 +227,7 @@ class Threshold:
                 self._beyond = wall, mono
             self._step(happened, wall, out)
             if self.state is State.EXCEEDING and not self._held(mono, out):
-                self._wait()
+                self._wait(mono)
 
     def _held(self, mono: float, out: list[Effect]) -> bool:
         """Whether the hold time is over; a timer that ran late makes no difference."""
@@ -235,8 +237,8 @@ class Threshold:
             self._step(Input.HELD, since_wall + self.rule.hold, out)
         return over
 
-    def _wait(self) -> None:
-        due = self._beyond[1] + self.rule.hold
+    def _wait(self, mono: float) -> None:
+        due = min(self._beyond[1] + self.rule.hold, mono + _LOOK)
         if self._due is None or due < self._due:
             self._due = due
             self._home.timers.at(due, self._timer)
@@ -247,7 +249,7 @@ class Threshold:
             return
         self._due = None
         if self.state is State.EXCEEDING and not self._held(now.mono, out):
-            self._wait()
+            self._wait(now.mono)
 
     def _step(self, happened: Input, wall: float, out: list[Effect]) -> None:
         before = self._shown()

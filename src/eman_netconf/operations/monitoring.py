@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from eman_netconf.datastore.datastores import Datastore, Datastores
 from eman_netconf.datastore.partial_locks import PartialLock
-from eman_netconf.datastore.record import stamp
 from eman_netconf.errors import AppTag, ErrorInfo, ErrorTag, ErrorType, RpcError
 from eman_netconf.messages.rpc import BASE_1_0, BASE_1_1, Data, Reply, escape
 from eman_netconf.operations import nmda, notifications, partial_lock, url
@@ -16,6 +15,7 @@ from eman_netconf.operations.ports import Counters, Handler, LiveSession, Reques
 from eman_netconf.yang import tree
 from eman_netconf.yang.library import modules_state, yang_library
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Inner, Key, Late, ListNode, make_inner
 from eman_netconf.yang.xpath_instance import to_instance_identifier
 

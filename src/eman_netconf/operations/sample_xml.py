@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
-from eman_netconf.energy.canonical import decimal64, stamp, thousandths
+from eman_netconf.energy.canonical import decimal64, thousandths
 from eman_netconf.energy.measurements import METHOD_NAMES
 from eman_netconf.energy.samples import Sample, digits
 from eman_netconf.messages.rpc import Output
 from eman_netconf.yang.render import data_bytes
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 
 SLICE = 500  # samples that are printed in one go
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from eman_netconf.energy.canonical import decimal64, in_thousandths, instant, stamp, thousandths
+from eman_netconf.energy.canonical import decimal64, in_thousandths, instant, thousandths
 from eman_netconf.energy.domain import Domain
 from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.places import place
@@ -27,6 +27,7 @@ from eman_netconf.operations.ports import ActionHandler, Server
 from eman_netconf.operations.sample_xml import printed
 from eman_netconf.operations.samples_port import Samples
 from eman_netconf.yang.schema import SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, ListNode, Path, Step, make_inner, path_text
 
 #: Seconds; what is corrected at once is looked at sample by sample.

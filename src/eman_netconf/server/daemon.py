@@ -21,7 +21,7 @@ from eman_netconf.datastore.commit import commit
 from eman_netconf.datastore.datastores import Author, Commit, Datastores
 from eman_netconf.datastore.edit import apply_edit
 from eman_netconf.datastore.history import TOLD
-from eman_netconf.datastore.record import SERVER, stamp
+from eman_netconf.datastore.record import SERVER
 from eman_netconf.datastore.select import EVERYTHING, slices
 from eman_netconf.datastore.startup import save
 from eman_netconf.datastore.storage import Recovered, StateUnusable, Storage, models
@@ -59,6 +59,7 @@ from eman_netconf.server.subscriptions import Subscriptions
 from eman_netconf.server.users import Users
 from eman_netconf.yang import sources
 from eman_netconf.yang.schema import Schema, SchemaNode
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Late, make_inner
 
 log = logging.getLogger(__name__)

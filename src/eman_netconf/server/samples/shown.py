@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from eman_netconf.energy.canonical import stamp
 from eman_netconf.server.samples.retention import Settings
 from eman_netconf.server.samples.store import SampleStore
 from eman_netconf.server.samples.values import DAY
 from eman_netconf.yang.diff import Change
+from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Inner, make_inner
 
 _MEGABYTE: Final = 1_000_000

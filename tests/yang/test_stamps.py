@@ -1,4 +1,4 @@
-"""Values as canonical YANG text."""
+"""Instants as YANG text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eman_netconf.energy.canonical import stamp
+from eman_netconf.yang.stamps import stamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
