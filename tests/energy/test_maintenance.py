@@ -42,6 +42,21 @@ def told(bench: Bench) -> list[tuple[str, str]]:
     return [(notice["entity"], notice["in-maintenance"]) for notice in bench.notices("maintenance-changed")]
 
 
+def test_many_ends_cost_one_look_each(bench: Bench) -> None:
+    """However many spells end one after the other, and far away, few timers wait for them."""
+    ends = [
+        f"2023-11-14T22:{13 + (20 + 10 * number + 10) // 60:02d}:{(20 + 10 * number + 10) % 60:02d}Z"
+        for number in range(40)
+    ] + ["9999-12-31T23:59:59Z"]
+    bench.commit(*(at_work(f"e{number}", until=end) for number, end in enumerate(ends)))
+    for number in range(40):
+        assert shown(bench, f"e{number}")
+        bench.wait(10)
+        assert not shown(bench, f"e{number}")
+        assert len(bench.domain.timers._heap) < 5
+    assert shown(bench, "e40")
+
+
 @pytest.mark.parametrize(
     "wish",
     [
