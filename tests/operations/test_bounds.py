@@ -8,6 +8,7 @@ import pytest
 
 from eman_netconf.errors import AppTag, ErrorTag
 from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.types import TypeFault
 from tests.operations.bench import bench, edit, error
 
 E = "urn:eman:yang:eman-entity"
@@ -57,3 +58,23 @@ async def test_nobody_is_kept_from_switching_for_ever(tmp_path: Path, schema: Sc
         peer = await server.peer()
         assert (await peer.rpc(config("604800"))).ok
         assert error(await peer.rpc(config("604800.001"))).tag == ErrorTag.INVALID_VALUE
+
+
+@pytest.mark.parametrize(("leaf", "most"), [("hold-time", "2678400"), ("shutdown-timeout", "86400")])
+def test_wishes_are_remembered_for_a_time(schema: Schema, leaf: str, most: str) -> None:
+    """A wish holds for a month at most, so that those of long ago wait for nothing."""
+    for action in (
+        "eman-power-state:control/set-power-state",
+        "eman-power-interface:power-interface/control/switch-supply",
+    ):
+        entity = schema.find("/eman-entity:energy-management/entities/entity")
+        *above, name = action.split("/")
+        node = entity
+        for step in above:
+            node = node.child(step.rpartition(":")[2])
+        (found,) = (each for each in node.actions.values() if each.name == name)
+        kind = found.child("input").child(leaf).type
+        assert kind is not None
+        assert kind.parse_canonical(most)
+        with pytest.raises(TypeFault):
+            kind.parse_canonical(f"{most}.001")
