@@ -12,6 +12,8 @@ from eman_netconf.energy.values import Now
 from eman_netconf.server.files import write_private
 
 _STA_UNSYNC = 0x0040  # adjtimex(2)
+_AT_ONCE = 0.0001  # seconds between two clocks that are read at the same time
+_TRIES = 5  # to do so, on a machine that does other things in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,14 @@ class Clock:
     speed: float = 1.0
 
     def now(self) -> Now:
-        return Now(self._site(time.time()), time.monotonic() * self.speed)
+        """Both clocks at one instant: what came between would be taken for a step of the wall clock."""
+        before = time.monotonic()
+        for _ in range(_TRIES):
+            wall, after = time.time(), time.monotonic()
+            if after - before <= _AT_ONCE:
+                break
+            before = after
+        return Now(self._site(wall), after * self.speed)
 
     def _site(self, real: float) -> float:
         return self.site_origin + (real - self.real_origin) * self.speed
