@@ -354,3 +354,23 @@ def _kept(bench: Bench, rules: dict[str, int]) -> None:
     most = rules.get("max_switchings", len(moves))
     for first, last in zip(moves, moves[most:], strict=False):
         assert last[0] - first[0] >= rules["window"]
+
+
+def test_a_wish_that_waits_goes_on_when_the_rules_are_others(bench: Bench) -> None:
+    """Whoever shortens a time that was much too long does not wait for it."""
+
+    def configure(state: str, seconds: str) -> None:
+        supply = {"admin-state": state, "pacing": {"min-off-time": seconds}}
+        bench.commit({"id": "pdu", "power-interface": [{"name": "o1", "supply": supply}]})
+
+    bench.discover("pdu", EntityInfo(interfaces=(outlet("o1"),)))
+    bench.tell("pdu", Q.SUPPLY_STATE, "on", "", "o1")
+    configure("off", "604800")
+    bench.answer()
+    bench.tell("pdu", Q.SUPPLY_STATE, "off", "", "o1")
+    configure("on", "604800")
+    bench.wait(3600)
+    assert bench.told() == []
+    configure("on", "1")
+    bench.wait(60)
+    assert bench.told() == [("o1", "on")]

@@ -20,6 +20,7 @@ from eman_netconf.energy.timers import Timers
 from eman_netconf.energy.values import Answer, Command, CommandKind, Now, Outcome, Point, Supply
 from eman_netconf.energy.wake import BOOTING
 
+_LOOK = 60.0  # seconds after which it is asked again whether it is still too early: the rules may be others
 _PATIENCE = 5.0  # seconds a wait between stages may last before the one who asked is answered
 #: Seconds beyond a command's deadline until its outcome counts as unknown. A net: whoever carries it out tells in time,
 #: but by real time, and the time of a simulated site may run forty times as fast.
@@ -250,7 +251,7 @@ class Jobs:
             wait = held.until - now.wall
             if wait > _PATIENCE:
                 self._answer(job, out)
-            self._timers.at(now.mono + wait, partial(self._due, job, stage))
+            self._timers.at(now.mono + min(wait, _LOOK), partial(self._due, job, stage))
             self._principal.waits(job.request, held.reason, held.until, out)
             return
         self._principal.waits(job.request, None, None, out)
