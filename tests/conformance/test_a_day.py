@@ -25,7 +25,7 @@ from ncclient import manager
 from tests.conformance.conftest import BACKENDS, NS, ServerProcess, all_read, demo_process, found, texts, until
 from tests.conformance.site import leaves, name_of
 from tests.conformance.test_notifications import EVER, name, until_complete
-from tests.conformance.test_requirements_series import Row, collect, collected, energy, instant, kept, manage
+from tests.conformance.test_requirements_series import Row, collect, collected, energy, instant, kept, known, manage
 from tests.conformance.test_requirements_thresholds import configure, threshold
 
 pytestmark = pytest.mark.slow
@@ -230,7 +230,7 @@ def prepare(server: ServerProcess) -> float:
 
 def die(life: Life, session: manager.Manager, delay: float) -> None:
     """Kill the server at any moment, start it at once, and see that what it had told of its history is still there."""
-    before = kept(session, "energy-received", of="domains:lab")
+    before = known(kept(session, "energy-received", of="domains:lab"))
     life.look(session)
     time.sleep(delay)
     life.server.end(signal.SIGKILL)
