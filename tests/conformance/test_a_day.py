@@ -305,11 +305,12 @@ def test_the_totals(days: Days) -> None:
 
 
 def lost(days: Days, rows: Mapping[float, Row]) -> float:
-    """Watt-hours of the intervals, up to the one in which it was killed, that may not have been on the disk."""
+    """Watt-hours of the intervals, up to the one in which it was killed, that may not have been on the disk. The one
+    that it told last was of a domain: a meter that is read late may have been waited for."""
     return sum(
         watt_hours(row)
         for end, row in rows.items()
-        if any(death.told < end <= death.killed + INTERVAL for death in days.killed.deaths)
+        if any(death.told - INTERVAL < end <= death.killed + INTERVAL for death in days.killed.deaths)
     )
 
 
