@@ -240,6 +240,22 @@ def test_power_is_the_mean_of_what_was_read(boot: Callable[[], Bench]) -> None:
     assert [(sample.value, sample.coverage, sample.method) for sample in found] == [(200_000, 50.0, "direct-meter")]
 
 
+def test_all_of_a_meter_begins_when_it_does(boot: Callable[[], Bench]) -> None:
+    """The first interval is from the first reading on, of energy and power, of a device and of a sum alike."""
+    kept = Kept(boot)
+    at_minute(kept)
+    start = kept.bench.now.wall
+    kept.bench.wait(36)
+    for _ in range(12):
+        kept.bench.tell("pdu", Q.ACTIVE_POWER, 100)
+        kept.bench.tell("pdu", Q.VOLTAGE, 230)
+        kept.bench.wait(10)
+    for owner in ("pdu", "groups:all"):
+        for quantity in (Q.ENERGY_RECEIVED, Q.ACTIVE_POWER):
+            first = kept.samples(quantity, owner)[0]
+            assert (first.start - start, first.end - start, first.coverage) == (36, 60, 100), (owner, quantity)
+
+
 def test_a_sum_says_how_much_of_it_is_known(boot: Callable[[], Bench]) -> None:
     """The coverage of a sum is that of its parts; one that is away half of the time takes its share of it."""
     kept = Kept(boot)

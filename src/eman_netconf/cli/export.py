@@ -16,7 +16,7 @@ from typing import IO, Any, Final, Protocol
 
 from eman_netconf.cli import CommandError
 from eman_netconf.energy.quantities import UNITS
-from eman_netconf.energy.samples import Channel, digits
+from eman_netconf.energy.samples import Channel, digits, trusted
 from eman_netconf.energy.values import Quantity
 from eman_netconf.server.samples.file import SamplesUnusable
 from eman_netconf.server.samples.queries import Reader
@@ -132,11 +132,13 @@ def _fields(channel: Channel, one: Summary) -> tuple[Any, ...]:
     """A row after its times. Least and greatest are of what is averaged alone."""
     scale = 10 ** digits(channel.quantity)
     value = None if one.value is None else one.value / scale
-    extremes = (None, None) if value is None or channel.quantity in ENERGIES else (one.low / scale, one.high / scale)
+    energy = channel.quantity in ENERGIES
+    extremes = (None, None) if value is None or energy else (one.low / scale, one.high / scale)
+    mark = trusted(one.mark, one.coverage, energy=energy)
     unit = next((unit for quantity, unit in UNITS.items() if quantity == channel.quantity), "")
     phase = f"l{channel.phase}" if channel.phase else None  # as the models call it
     names = (channel.owner, channel.part, channel.quantity, phase, channel.series, unit)
-    return (*names, value, *extremes, one.method, one.coverage, str(one.mark))
+    return (*names, value, *extremes, one.method, one.coverage, str(mark))
 
 
 class _Csv:

@@ -13,7 +13,7 @@ from eman_netconf.energy.ledger import Rounds, Wall
 from eman_netconf.energy.measurements import METHOD_NAMES, Meter
 from eman_netconf.energy.notices import Notices
 from eman_netconf.energy.places import source
-from eman_netconf.energy.samples import Sample, Stretch
+from eman_netconf.energy.samples import Sample, Stretch, trusted
 from eman_netconf.energy.series import CAPACITY, EnergySeries, Interval, Series, SeriesNodes, ValueSeries
 from eman_netconf.energy.taps import Observed, Selector
 from eman_netconf.energy.timers import Timers
@@ -91,7 +91,7 @@ def _entry(node: SchemaNode, series: Series, sample: Sample) -> Inner:
         "value": series.text(sample.value),
         "method": METHOD_NAMES[sample.method],
         "coverage": _percent(sample.coverage),
-        "mark": sample.mark.value,
+        "mark": trusted(sample.mark, sample.coverage, energy=series.rule.counts).value,
     }
     return Inner(node, {node.child(name): text for name, text in leaves.items()})
 

@@ -393,6 +393,11 @@ def _by_end(item: tuple[float, object]) -> float:
     return item[0]
 
 
+def beginning(begun: float | None, start: float, end: float) -> float:
+    """When the interval from ``start`` to ``end`` begins for a meter: the one in which it began, when it did."""
+    return begun if begun is not None and start < begun < end else start
+
+
 Ticks = dict[float, dict[Channel, Sample]]
 
 

@@ -21,6 +21,7 @@ from eman_netconf.energy.ledger import (
     Ticks,
     ValueTrack,
     Wall,
+    beginning,
 )
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.quantities import BATTERY_QUANTITIES, COUNTERS, IDENTITIES
@@ -81,7 +82,8 @@ class Gauge(ValueTrack):
         for end, held in self.take(self.over(edge)):
             mean = held.mean
             if mean is not None:
-                start, coverage = end - self.period, self.coverage(held.seconds)
+                start = beginning(self._meter.energy.start, end - self.period, end)
+                coverage = self.coverage(held.seconds, end - start)
                 channel = Channel(self._observed.record_key, *self._channel)
                 value = round(mean / self._scale)
                 ticks.setdefault(end, {})[channel] = Sample(start, end, value, held.method, coverage, held.mark)
@@ -181,13 +183,12 @@ class Account(EnergyTrack):
             samples[Channel(owner, part, Quantity.ENERGY_PROVIDED)] = sample
         if slot.seconds > 0 and (self.power is None or self.power.until <= start):
             milliwatts = round((slot.received - slot.provided) * 3600 / slot.seconds)
-            sample = Sample(start, end, milliwatts, method, coverage, mark)
+            likely = Mark.MEASURED if mark is Mark.MEASURED else Mark.ESTIMATED  # the rest is taken to be like it
+            sample = Sample(start, end, milliwatts, method, coverage, likely)
             samples[Channel(owner, part, Quantity.ACTIVE_POWER)] = sample
 
     def _begin(self, end: float) -> float:
-        """When an interval begins: the first one when the meter began."""
-        begun, start = self.meter.energy.start, end - self.period
-        return begun if begun is not None and start < begun < end else start
+        return beginning(self.meter.energy.start, end - self.period, end)
 
     def shared(self, end: float, seconds: float, rank: int) -> None:
         """A part of the sum knows this of an interval."""

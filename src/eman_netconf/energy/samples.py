@@ -25,6 +25,18 @@ def worst(*marks: Mark) -> Mark:
     return max(marks, key=_RANKS.__getitem__)
 
 
+ENOUGH = 95.0  # percent of an interval that have to be known for the whole to count as measured
+
+
+def trusted(mark: Mark, coverage: float, *, energy: bool) -> Mark:
+    """How far a value may be trusted of which ``coverage`` percent are known, and that as ``mark`` says: of a mean the
+    rest is guessed to be like that, of energy it is not there.
+    """
+    if coverage >= ENOUGH:
+        return mark
+    return worst(mark, Mark.MISSING if energy else Mark.ESTIMATED)
+
+
 class Joining(StrEnum):
     """How values of several intervals become the value of a longer one."""
 
@@ -64,7 +76,7 @@ class Sample(NamedTuple):
 
     ``value`` is an integer in units of the last digit (``digits``), None where nothing is known. Of energy it is what
     flowed within the interval, never a meter's reading. ``coverage`` is the share in percent of the interval that the
-    value rests on readings of.
+    value rests on readings of; ``mark`` tells of that share only, and of the whole as ``trusted`` says.
     """
 
     start: float

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from eman_netconf.energy.accumulation import RANK, Flow
 from eman_netconf.energy.canonical import decimal64
 from eman_netconf.energy.effects import Effect
-from eman_netconf.energy.ledger import EnergyTrack, Flowed, Held, Ticks, ValueTrack, Wall
+from eman_netconf.energy.ledger import EnergyTrack, Flowed, Held, Ticks, ValueTrack, Wall, beginning
 from eman_netconf.energy.measurements import Meter
 from eman_netconf.energy.quantities import COUNTERS, SelectorNodes, selector
 from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Sample, Stretch, digits, worst
@@ -372,6 +372,8 @@ class Series:
                 slot = Flowed() if self.rule.counts else Held()
                 for _, step in self._ring:
                     slot.add(step)  # type: ignore[arg-type]  # as above
+        if self.rule.interval is not Interval.SLIDING and isinstance(self.track, EnergySeries):
+            start = beginning(self.track.meter.energy.start, start, end)
         return self._sample(start, end, slot)
 
     def _sample(self, start: float, end: float, slot: Flowed | Held) -> Sample | None:

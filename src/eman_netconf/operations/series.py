@@ -18,7 +18,7 @@ from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.places import place
 from eman_netconf.energy.plans import Refusal
 from eman_netconf.energy.quantities import SelectorNodes, selector
-from eman_netconf.energy.samples import Channel, Energy, Sample, worst
+from eman_netconf.energy.samples import Channel, Energy, Sample, trusted, worst
 from eman_netconf.energy.taps import Selector
 from eman_netconf.energy.values import Now, Quantity
 from eman_netconf.errors import ErrorInfo, ErrorTag, RpcError
@@ -146,7 +146,7 @@ class _Handlers:
                 "start-time": stamp(found.start),
                 "end-time": stamp(found.end),
                 "coverage": _percent(found.coverage),
-                "mark": found.mark,
+                "mark": trusted(found.mark, found.coverage, energy=True),
             },
         )
 

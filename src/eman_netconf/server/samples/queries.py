@@ -250,7 +250,9 @@ class Reader:
         if channel.series:
             oldest = next(self._rows(found, 0.0, end), None)
             start = max(start, oldest.start if oldest is not None else start)
-            values = _joined(self._rows(found, start // step * step if step else start, end), step, found.joining)
+            values = _joined(
+                self._rows(found, start // step * step if step else start, end), step, found.joining, found.since
+            )
         else:
             start, end = max(start, self._oldest()), min(end, state.horizon)
             if end <= start:
@@ -289,7 +291,7 @@ class Reader:
         units = self._units(state, found, since, end, step, always=bool(overlays))
         for level, group in groupby(units, key=lambda unit: unit.level):
             raster = math.ceil(step / level) * level if level and step else step
-            yield from _joined(self._spread(group, overlays, found, level), raster, found.joining)
+            yield from _joined(self._spread(group, overlays, found, level), raster, found.joining, found.since)
 
     @staticmethod
     def _spread(units: Iterable[Unit], overlays: Sequence[Overlay], found: _Found, level: Level) -> Iterator[Summary]:
@@ -457,13 +459,13 @@ def _added(parts: Sequence[Summary], *, energy: bool) -> Summary:
     return total
 
 
-def _joined(parts: Iterable[Summary], step: float, joining: Joining) -> Iterator[Summary]:
-    """``parts`` put together into intervals of ``step``; 0 = as they are."""
+def _joined(parts: Iterable[Summary], step: float, joining: Joining, since: float) -> Iterator[Summary]:
+    """``parts``, of a channel that is kept ``since`` then, put together into intervals of ``step``; 0 = as they are."""
     if not step:
         yield from parts
         return
     for number, group in groupby(parts, key=lambda part: math.ceil(part.end / step - 1e-9)):
-        yield together_as(list(group), (number - 1) * step, number * step, joining)
+        yield together_as(list(group), began((number - 1) * step, number * step, since), number * step, joining)
 
 
 def _gap(at: float, until: float, start: float, step: float) -> Iterator[Summary]:

@@ -34,12 +34,11 @@ class Overlay(NamedTuple):
 def overlay(stretch: Stretch, quantity: str) -> Overlay:
     """``stretch`` as it concerns one quantity of energy.
 
-    A correction rests on no readings, and what is missing is not there: neither covers anything.
+    What is missing is not there: it covers nothing.
     """
     start = min(stretch.start, stretch.end - SHORTEST)
     amount = stretch.received if quantity == Quantity.ENERGY_RECEIVED else stretch.provided
-    counted = not stretch.by and stretch.mark is not Mark.MISSING
-    return Overlay(start, stretch.end, amount, stretch.mark, counted)
+    return Overlay(start, stretch.end, amount, stretch.mark, stretch.mark is not Mark.MISSING)
 
 
 def by_hour(over: Overlay) -> list[tuple[int, Overlay]]:

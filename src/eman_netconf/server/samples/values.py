@@ -149,7 +149,7 @@ def together(parts: Sequence[Summary], start: float, end: float, *, energy: bool
     covered = sum(part.coverage * (part.end - part.start) for part in parts)
     there = sum(part.end - part.start for part in parts)
     mark = worst(*(part.mark for part in parts)) if parts else Mark.MISSING
-    if there < length - 1e-3:
+    if energy and there < length - 1e-3:
         mark = Mark.MISSING
     method = weakest(part.method for part in parts)
     coverage = min(100.0, round(covered / length, 2)) if length > 0 else 0.0
