@@ -105,6 +105,13 @@ def test_two_backends_may_tell_of_one_entity(bench: Bench) -> None:
     assert bench.at("srv", "reachability") == "stale"
 
 
+def test_who_is_configured_only(bench: Bench) -> None:
+    """Nobody knows whether it can be reached; its states are in the set that everybody has."""
+    bench.commit({"id": "plan"})
+    assert bench.at("plan", "reachability") is None
+    assert bench.at("plan", "power-state", "set", ("eman-power-state-set:ieee1621",)) is not None
+
+
 def test_numbers_of_one_authority_bind_only_one(bench: Bench) -> None:
     """An entPhysicalIndex is unique in its agent alone: the second device with number 1 keeps its own id."""
     bench.commit({"id": "first", "foreign-id": [{"kind": "eman-entity:ent-physical-index", "value": "1"}]})
