@@ -17,13 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
 from eman_netconf.energy.values import Method, Quantity
-from eman_netconf.server.samples import retention, sealing
+from eman_netconf.server.samples import forgetting, names, retention, sealing
 from eman_netconf.server.samples.columns import Column, decode, encode
 from eman_netconf.server.samples.file import open_to_write
 from eman_netconf.server.samples.filing import Filing
 from eman_netconf.server.samples.queries import Reader
 from eman_netconf.server.samples.retention import Settings
 from eman_netconf.server.samples.values import DAY, HOUR, Summary, added, share
+from eman_netconf.server.samples.waiting import STEP, Waiting, weight
 
 T0 = 20_000 * float(DAY)
 FOREVER = T0 + 1e9
@@ -74,7 +75,13 @@ class Shelf:
         self.db.execute("BEGIN IMMEDIATE")
         while retention.step(self.db, self.filing.state, kept, now):
             pass
+        looked = forgetting.Round()
+        while looked.step(self.db, self.filing.names, self.filing.state, now):
+            pass
         self.db.execute("COMMIT")
+
+    def owners(self) -> list[str]:
+        return [owner for (owner,) in self.db.execute("SELECT owner FROM shelf ORDER BY id")]
 
     def all(self, channel: Channel, resolution: float | None = None, limit: int = 100_000) -> list[Sample]:
         """Every sample, gaps left out."""
@@ -446,3 +453,92 @@ def test_what_is_dropped_is_coarser(shelf: Shelf) -> None:
     assert energy is not None
     assert (energy.received, energy.coverage) == (21_600 + 900, 50.0)
     assert shelf.reader.energy("pdu", "", 0.0, end).received == 3 * 43_200  # type: ignore[union-attr] - is there
+
+
+# --- what is gone
+
+
+SHORT = Settings(raw=HOUR, hourly=HOUR, daily=DAY)
+
+
+def test_who_is_gone_is_forgotten(shelf: Shelf) -> None:
+    """Of whom nothing is kept any more no name is kept, in the file or in memory; whoever has samples, a correction or
+    a configured series keeps it."""
+    series = Channel("series", "", POWER, 0, "peak")
+    shelf.take(Kept(series, 60.0, 5, Joining.MEAN))
+    for number in range(1200):  # more than are looked at at once
+        gone = Channel(f"gone.{number}", "", RECEIVED)
+        shelf.take(tick(T0 + 60, {gone: 1, gone._replace(quantity=POWER): 1}))
+    corrected = tick(T0 + 60, {PDU._replace(owner="corrected"): 1})
+    shelf.take(corrected, stretch("corrected", T0, T0 + 60, -1, by="ann", reason="why"), tick(T0 + 60, {series: 5}))
+    shelf.age(SHORT, T0 + 600)
+    assert len(shelf.owners()) == 1202, "what is not sealed yet is kept"
+    shelf.seal(T0 + 2 * HOUR)
+    shelf.age(SHORT, T0 + 2 * HOUR)
+    assert len(shelf.owners()) == 1202, "hours are kept of a day that is not over"
+    shelf.take(tick(T0 + 3 * DAY, {PDU: 1, WATTS: 1}))
+    shelf.seal(T0 + 3 * DAY)
+    shelf.age(replace(SHORT, daily=5 * DAY), T0 + 3 * DAY)
+    assert len(shelf.owners()) == 1203, "days are kept"
+    shelf.age(SHORT, T0 + 3 * DAY)
+    assert shelf.owners() == ["series", "corrected", "pdu"]
+    known = shelf.filing.names
+    assert {channel.owner for channel in known.channels} == {"series", "corrected", "pdu"}
+    assert set(known.by_id) == {id_ for (id_,) in shelf.db.execute("SELECT id FROM channel")}
+    shelf.take(tick(T0 + 3 * DAY + 60, {Channel("gone.7", "", RECEIVED): 7, PDU: 2}))
+    assert [one.value for one in shelf.all(Channel("gone.7", "", RECEIVED))] == [7]
+    assert [one.value for one in shelf.all(PDU)] == [1, 2]
+
+
+def test_half_of_whoever_was_put_together_is_forgotten(shelf: Shelf) -> None:
+    """Of an owner who was two the one that has samples stays, and what comes goes there."""
+    shelf.take(tick(T0 + 60, {PDU: 1}))
+    shelf.seal(T0 + 2 * HOUR)
+    new = PDU._replace(owner="new")
+    shelf.take(tick(T0 + 3 * DAY, {new: 2}), Renamed("new", "pdu"))
+    shelf.seal(T0 + 3 * DAY)
+    shelf.age(SHORT, T0 + 3 * DAY)
+    assert shelf.owners() == ["pdu"]
+    shelf.take(tick(T0 + 3 * DAY + 60, {PDU: 3}))
+    assert [one.value for one in shelf.all(PDU)] == [2, 3]
+    assert shelf.db.execute("SELECT count(*) FROM channel").fetchone() == (1,)
+
+
+def test_numbers_of_the_forgotten_are_given_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many things came and went, there are numbers for those that come, also after a restart."""
+    monkeypatch.setattr(names, "_MOST_SHELVES", 5)
+    for turn in range(6):
+        start = T0 + 3 * DAY * turn
+        shelf.take(tick(start + 60, {PDU: 1, Channel(f"a{turn}", "", RECEIVED): 1, Channel(f"b{turn}", "", POWER): 1}))
+        shelf.seal(start + 2 * HOUR)
+        shelf.take(tick(start + 3 * DAY - 60, {PDU: 1}))
+        shelf.seal(start + 3 * DAY + HOUR)
+        shelf.age(SHORT, start + 3 * DAY + HOUR)
+        assert shelf.owners() == ["pdu"]
+        if turn % 2:
+            shelf.again()
+
+
+def test_what_waits_is_given_up_in_steps() -> None:
+    """A batch that comes back beyond the bound is given up some at a time, by whoever holds the thread of the disk as
+    by whoever records; its energy is owed, and what is no tick keeps its place."""
+    waiting = Waiting(most=20_100)
+    meters = [Channel(f"m{number}", "", RECEIVED) for number in range(20_000)]
+    waiting.put(tick(T0 + 60, dict.fromkeys(meters, 1)))
+    waiting.put(Renamed("m1", "n1"))
+    batch = waiting.take()
+    waiting.put(tick(T0 + 120, dict.fromkeys(meters, 2)))
+    assert waiting.lost == 0
+    waiting.give_back(batch)
+    waiting.put(tick(T0 + 180, {PDU: 6}))
+    steps = 1
+    while waiting.relieve():
+        steps += 1
+    assert steps >= 20_000 // STEP - 2
+    assert (waiting.lost, waiting.samples) == (20_000, 20_002)
+    again = waiting.take()
+    assert sum(one.received for one in again if isinstance(one, Stretch)) == 20_000
+    assert [type(one) for one in again[20_000:]] == [Renamed, Tick, Tick]
+    assert sum(map(weight, again)) == 40_002
+    assert not waiting
+    assert waiting.samples == 0

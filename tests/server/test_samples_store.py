@@ -19,7 +19,7 @@ import pytest
 from eman_netconf.energy.samples import Channel, Mark, Renamed, Stretch
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import RpcError
-from eman_netconf.server.samples import file, sealing, writer
+from eman_netconf.server.samples import file, names, sealing, writer
 from eman_netconf.server.samples.file import FORMAT
 from eman_netconf.server.samples.queries import Reader
 from eman_netconf.server.samples.retention import Settings
@@ -216,6 +216,69 @@ async def test_a_file_of_no_use_is_set_aside(site: Site, kind: str, caplog: pyte
     (line,) = [record.message for record in caplog.records if "set aside" in record.message]
     assert ("is damaged" if kind == "garbage" else "has format") in line
     assert aside.name in line
+
+
+@pytest.mark.parametrize("how", ["moved", "moved with its journal", "removed", "another"])
+async def test_a_file_that_is_moved_away(
+    site: Site, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever moves the file away while it is written has all that was written in it; one line says so, and samples
+    go on in a new file, or in the one that was put there."""
+    monkeypatch.setattr(writer, "LOOK_EVERY", 86_400.0)
+    store, away = site.store(), site.folder / "away.sqlite"
+    store.record(tick(T0 + 60, {PDU: 1}))
+    assert await sums(store) == 1  # a reader has it open
+    await until(lambda: store.told.samples == 1)  # from now on only a batch makes the thread look
+    if how == "removed":
+        site.path.unlink()
+    elif how != "another":
+        site.path.rename(away)
+    if how == "moved with its journal":
+        for ending in ("-wal", "-shm"):
+            site.path.with_name(site.path.name + ending).rename(away.with_name(away.name + ending))
+    if how == "another":
+        (site.folder / "other").mkdir()
+        other = SampleStore(site.folder / "other", site.now)
+        other.record(tick(T0 + 60, {PDU: 100}))
+        await other.close()
+        site.path.rename(away)
+        (site.folder / "other" / site.path.name).rename(site.path)
+    for minute in (2, 3):
+        store.record(tick(T0 + 60 * minute, {PDU: minute}))
+        assert await sums(store) == {2: 2, 3: 5}[minute] + (100 if how == "another" else 0)
+    assert caplog.text.count("is not the file any more that was opened") == 1
+    await store.close()
+    assert not site.path.with_name(site.path.name + "-wal").exists()
+    for path in (site.path, away):
+        if path.exists():
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    if how != "removed":
+        reader = Reader(away)
+        energy = reader.energy("pdu", "", 0.0, FOREVER)
+        reader.close()
+        assert energy is not None
+        assert energy.received == 1
+
+
+async def test_too_many_channels_cost_the_new_ones(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beyond so many channels samples and energy of new ones are lost and counted, which one line says; everybody
+    else's are written."""
+    monkeypatch.setattr(names, "MOST_CHANNELS", 3)
+    store = site.store()
+    store.record(tick(T0 + 60, {PDU: 1, WATTS: 1, Channel("a", "", "active-power"): 1}))
+    for minute in range(2, 12):
+        store.record(tick(T0 + 60 * minute, {PDU: 1, Channel("b", "", "active-power"): 1}))
+        await store.written()
+    assert store.told.lost == 10
+    late = Stretch("c", "", T0, T0 + 600, 5, 5, Mark.ESTIMATED, T0 + 600)
+    store.record(late)
+    store.record(tick(T0 + 720, {PDU: 1}))
+    assert await sums(store) == 12
+    assert store.told.lost == 11
+    assert caplog.text.count("those of more are lost") == 1
 
 
 # --- disks that take nothing

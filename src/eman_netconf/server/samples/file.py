@@ -140,6 +140,31 @@ def damaged(error: sqlite3.Error) -> bool:
     return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+def place(path: Path) -> tuple[int, int] | None:
+    """Which file lies at ``path``: device and number; None when there is none. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def empty_journal(db: sqlite3.Connection, path: Path) -> bool:
+    """Bring a file that was moved away from ``path`` to rest, so that another can be opened there.
+
+    False while somebody reads it. Raises sqlite3.Error, OSError.
+    """
+    busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        return False
+    db.close()
+    journal, shared = (path.with_name(path.name + ending) for ending in _LEFT_BESIDE[1:])
+    if journal.exists() and not journal.stat().st_size:  # else it came with the file that is there now
+        journal.unlink()
+    shared.unlink(missing_ok=True)
+    return True
+
+
 def set_aside(path: Path, stamp: str) -> Path:
     """Move the file out of the way, whole, so that a new one can begin; its new name. Raises OSError."""
     aside = path.with_name(f"{path.name}.aside-{stamp}")

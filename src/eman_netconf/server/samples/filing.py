@@ -11,7 +11,7 @@ from typing import Final
 from eman_netconf.energy.samples import Channel, Kept, Recorded, Renamed, Sample, Stretch, Tick, worst
 from eman_netconf.energy.values import Quantity
 from eman_netconf.server.samples.file import SHARD_BITS
-from eman_netconf.server.samples.names import Known, Names
+from eman_netconf.server.samples.names import Full, Known, Names
 from eman_netconf.server.samples.state import State
 from eman_netconf.server.samples.stretches import LONG, Overlay, by_hour, overlay
 from eman_netconf.server.samples.ticks import Head
@@ -34,6 +34,7 @@ class Filing:
         self.names = Names(db)
         self.state = State.read(db)
         self.head = Head(db)
+        self.refused = 0  # samples of channels for which there was no room
         self._groups: dict[tuple[float, float, int], list[tuple[int, Sample]]] = defaultdict(list)
 
     def take(self, batch: Iterable[Recorded]) -> None:
@@ -42,12 +43,12 @@ class Filing:
             match what:
                 case Tick():
                     self._tick(what)
-                case Stretch():
+                case Stretch() | Kept():
                     self._flush()
-                    self._stretch(what)
-                case Kept():
-                    self._flush()
-                    self._kept(what)
+                    try:
+                        self._stretch(what) if isinstance(what, Stretch) else self._kept(what)
+                    except Full:
+                        self.refused += 1
                 case Renamed():
                     self._flush()
                     self._renamed(what)
@@ -61,6 +62,9 @@ class Filing:
         again = end <= self.state.newest  # another slice of it, or a clock that was set back
         for channel, sample in tick.samples.items():
             known = channels.get(channel) or self._new(channel, period, sample.start)
+            if known is None:
+                self.refused += 1
+                continue
             if known.period != period or (again and sample.start < known.since):
                 since = min(known.since, sample.start)
                 self.names.change(known, period=period, since=since, capacity=known.capacity)
@@ -71,8 +75,11 @@ class Filing:
         self.state.aged = self.state.aged or self.state.newest or end
         self.state.newest = max(self.state.newest, end)
 
-    def _new(self, channel: Channel, period: float, since: float) -> Known:
-        return self.names.new(channel, period, since, _CAPACITY if channel.series else 0)
+    def _new(self, channel: Channel, period: float, since: float) -> Known | None:
+        try:
+            return self.names.new(channel, period, since, _CAPACITY if channel.series else 0)
+        except Full:
+            return None
 
     def _flush(self) -> None:
         counts: dict[int, int] = defaultdict(int)
@@ -173,14 +180,17 @@ class Filing:
 
     def _directions(self, stretch: Stretch) -> list[tuple[Channel, Known]]:
         """The channels of the history it goes into: those that are there, and those that have to be now."""
-        found = []
+        found, full = [], False
         for quantity, amount in zip(_DIRECTIONS, (stretch.received, stretch.provided), strict=True):
             channel = Channel(stretch.owner, stretch.part, quantity)
             known = self.names.channels.get(channel)
             if known is None and amount:
-                known = self.names.new(channel, 60.0, stretch.end)
+                known = self._new(channel, 60.0, stretch.end)
+                full = full or known is None
             if known is not None:
                 found.append((channel, known))
+        if full and not found:
+            raise Full
         return found
 
     def _into_series(self, stretch: Stretch) -> None:

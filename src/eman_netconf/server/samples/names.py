@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,13 @@ from eman_netconf.server.samples.file import SHARD_BITS, SHELF_BITS
 from eman_netconf.server.samples.values import ENERGIES
 
 _MOST_SHELVES: Final = 1 << SHELF_BITS
+
+#: Channels kept at most. The largest site has a tenth of it; each takes about half a kilobyte of memory.
+MOST_CHANNELS: Final = 1_000_000
+
+
+class Full(Exception):
+    """There are as many channels as there may be; a new one gets a number once others are forgotten."""
 
 
 @dataclass(slots=True)
@@ -41,11 +49,18 @@ class Names:
         self.energies: set[int] = set()  # ids of channels that are added, not averaged
         self.by_id: dict[int, Known] = {}
         self.since: float | None = None  # the oldest sample of all
-        for shelf, owner in db.execute("SELECT id, owner FROM shelf ORDER BY id DESC"):
-            self._owners[owner] = shelf
-        rows = db.execute(
-            "SELECT owner, part, quantity, phase, series, channel.id, shelf, period, capacity, since, joining "
-            "FROM channel JOIN shelf ON shelf.id = shelf ORDER BY channel.id DESC"
+        self._last: int = db.execute("SELECT coalesce(max(id), 0) FROM shelf").fetchone()[0]  # shelf that got a number
+        self._read()
+
+    def _read(self, owner: str | None = None) -> None:
+        """What the file has of all, or of one owner of whom nothing is known here."""
+        of, name = ("", ()) if owner is None else ("WHERE owner = ? ", (owner,))
+        for shelf, whose in self._db.execute(f"SELECT id, owner FROM shelf {of}ORDER BY id DESC", name):  # noqa: S608 - our words
+            self._owners[whose] = shelf
+        rows = self._db.execute(
+            "SELECT owner, part, quantity, phase, series, channel.id, shelf, period, capacity, since, joining "  # noqa: S608 - our words
+            f"FROM channel JOIN shelf ON shelf.id = shelf {of}ORDER BY channel.id DESC",
+            name,
         )
         for *name, id_, shelf, period, capacity, since, joining in rows:
             channel = Channel(*name)
@@ -61,14 +76,26 @@ class Names:
             self.energies.add(known.id)
 
     def shelf(self, owner: str) -> int:
-        """The number of an owner, who gets one if there is none."""
+        """The number of an owner, who gets one if there is none. Raises Full."""
         found = self._owners.get(owner)
         if found is None:
-            found = self._db.execute("INSERT INTO shelf (owner) VALUES (?)", (owner,)).lastrowid or 0
-            if found >= _MOST_SHELVES:
-                raise sqlite3.DataError(f"more than {_MOST_SHELVES:,} things have samples")
-            self._owners[owner] = found
+            if len(self._owners) >= MOST_CHANNELS:
+                raise Full
+            found = self._owners[owner] = self._number()
+            self._db.execute("INSERT INTO shelf VALUES (?, ?)", (found, owner))
         return found
+
+    def _number(self) -> int:
+        """The next one that is free, round and round: those of the forgotten are given again."""
+        for _ in range(_MOST_SHELVES):
+            self._last = self._last % (_MOST_SHELVES - 1) + 1
+            if self._db.execute("SELECT 1 FROM shelf WHERE id = ?", (self._last,)).fetchone() is None:
+                return self._last
+        raise Full
+
+    @property
+    def full(self) -> bool:
+        return max(len(self.by_id), len(self._owners)) >= MOST_CHANNELS
 
     def of(self, owner: str) -> list[tuple[Channel, Known]]:
         """The channels of an owner."""
@@ -77,7 +104,9 @@ class Names:
     def new(
         self, channel: Channel, period: float, since: float, capacity: int = 0, joining: Joining | None = None
     ) -> Known:
-        """A channel that is not there yet."""
+        """A channel that is not there yet. Raises Full, but of series, which are as many as are configured."""
+        if self.full and not channel.series:
+            raise Full
         shelf = self.shelf(channel.owner)
         row = (
             shelf,
@@ -117,8 +146,25 @@ class Names:
         """Nobody asks for this channel any more; what blocks hold of it is passed over until it goes with them."""
         known = self.channels.pop(channel)
         del self.by_id[known.id]
+        self.energies.discard(known.id)  # its number may be given again
         self._db.execute("DELETE FROM channel WHERE id = ?", (known.id,))
         self._of[channel.owner].remove(channel)
+
+    def forget(self, shelves: Collection[int]) -> None:
+        """Nothing is kept of these shelves any more: their numbers and those of their channels go."""
+        owners: set[str] = set()
+        for shelf in shelves:
+            owners.update(owner for (owner,) in self._db.execute("SELECT owner FROM shelf WHERE id = ?", (shelf,)))
+            for (id_,) in self._db.execute("SELECT id FROM channel WHERE shelf = ?", (shelf,)):
+                self.by_id.pop(id_, None)
+                self.energies.discard(id_)
+            self._db.execute("DELETE FROM channel WHERE shelf = ?", (shelf,))
+            self._db.execute("DELETE FROM shelf WHERE id = ?", (shelf,))
+        for owner in owners:
+            self._owners.pop(owner, None)
+            for channel in self._of.pop(owner, ()):
+                del self.channels[channel]
+            self._read(owner)  # who was put together of several has others
 
     def rename(self, before: str, after: str) -> list[tuple[Known, Known]]:
         """All of ``before`` belongs to ``after``. Answers the channels that both had, the moved one first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from eman_netconf.energy.samples import Channel, Mark, Recorded, Sample, Stretch, Tick, worst
@@ -14,6 +14,9 @@ MOST: Final = 300_000
 
 #: Samples written in one transaction, about.
 BATCH: Final = 100_000
+
+#: Samples given up in one step, for which whoever records may have to wait.
+STEP: Final = 1000
 
 
 def weight(what: Recorded) -> int:
@@ -30,23 +33,27 @@ class Waiting:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._queue: deque[Recorded] = deque()
+        self._kept: list[Recorded] = []  # of what is older than the queue
+        self._falling: Iterator[tuple[Channel, Sample]] = iter(())  # given up; their energy is not owed yet
         self._owed: dict[tuple[str, str], Stretch] = {}
         self.samples = 0
         self.lost = 0
 
     def __bool__(self) -> bool:
-        return bool(self._queue or self._owed)
+        return bool(self._queue or self._kept or self._owed)
 
     def put(self, what: Recorded) -> None:
         self._queue.append(what)
         self.samples += weight(what)
-        self._bound()
+        self.relieve(STEP + 2 * weight(what))  # more than came, so that what is too much becomes less
 
     def take(self) -> list[Recorded]:
         """The next batch, what is owed first."""
-        batch: list[Recorded] = list(self._owed.values())
-        self._owed.clear()
-        taken = 0
+        for channel, sample in self._falling:
+            self._owe(channel, sample)
+        batch: list[Recorded] = [*self._owed.values(), *self._kept]
+        taken = sum(map(weight, self._kept))
+        self._owed, self._kept = {}, []
         while self._queue and taken < BATCH:
             what = self._queue.popleft()
             batch.append(what)
@@ -55,32 +62,40 @@ class Waiting:
         return batch
 
     def give_back(self, batch: Sequence[Recorded]) -> None:
-        """A batch that could not be written, to be taken again."""
+        """A batch that could not be written, to be taken again; ``relieve`` gives up what is too much."""
+        self._queue.extendleft(reversed(self._kept))
+        self._kept = []
         self._queue.extendleft(reversed(batch))
         self.samples += sum(map(weight, batch))
-        self._bound()
 
-    def _bound(self) -> None:
-        if self.samples <= self._most:
+    def relieve(self, most: int = STEP) -> bool:
+        """One step of giving up the oldest past the bound, ``most`` samples or so; whether that was not all."""
+        for _ in range(most):
+            falling = next(self._falling, None)
+            if falling is not None:
+                self._owe(*falling)
+            elif self._queue and self.samples > self._most:
+                self._give_up(self._queue.popleft())
+            else:
+                return False
+        return True
+
+    def _give_up(self, what: Recorded) -> None:
+        match what:
+            case Tick():
+                self.lost += len(what.samples)
+                self._falling = iter(what.samples.items())
+            case Stretch(by=""):
+                self._add(what)
+            case _:
+                self._kept.append(what)
+                return
+        self.samples -= weight(what)
+
+    def _owe(self, channel: Channel, sample: Sample) -> None:
+        value = sample.value
+        if channel.series or value is None:
             return
-        kept: list[Recorded] = []
-        while self._queue and self.samples > self._most:
-            what = self._queue.popleft()
-            match what:
-                case Tick():
-                    self.lost += len(what.samples)
-                    for channel, sample in what.samples.items():
-                        if not channel.series and sample.value is not None:
-                            self._owe(channel, sample, sample.value)
-                case Stretch(by=""):
-                    self._add(what)
-                case _:
-                    kept.append(what)
-                    continue
-            self.samples -= weight(what)
-        self._queue.extendleft(reversed(kept))
-
-    def _owe(self, channel: Channel, sample: Sample, value: int) -> None:
         owner, part, start, end = channel.owner, channel.part, sample.start, sample.end
         if channel.quantity == Quantity.ENERGY_RECEIVED:
             self._add(Stretch(owner, part, start, end, value, 0, Mark.ESTIMATED, end))

@@ -15,9 +15,10 @@ from typing import Final
 
 from eman_netconf.energy.samples import Recorded
 from eman_netconf.energy.values import Now
-from eman_netconf.server.samples import retention, sealing
-from eman_netconf.server.samples.file import SamplesUnusable, damaged, open_to_write, set_aside
+from eman_netconf.server.samples import forgetting, retention, sealing
+from eman_netconf.server.samples.file import SamplesUnusable, damaged, empty_journal, open_to_write, place, set_aside
 from eman_netconf.server.samples.filing import Filing
+from eman_netconf.server.samples.names import MOST_CHANNELS
 from eman_netconf.server.samples.retention import Settings
 from eman_netconf.server.samples.values import DAY, HOUR
 from eman_netconf.server.samples.waiting import BATCH, Waiting, weight
@@ -64,7 +65,9 @@ class Writer:
         self._db: sqlite3.Connection | None = None
         self._filing: Filing | None = None
         self._age = retention.Age()
-        self._trouble = False
+        self._round = forgetting.Round()
+        self._place: tuple[int, int] | None = None  # of the file that is open
+        self._moved = self._trouble = self._full = False  # told, and not over
         self._looked = -LOOK_EVERY
         self._last_write: float | None = None
         self._closing: tuple[int, int] | None = None  # the day that is put together, and the next shelf
@@ -161,6 +164,7 @@ class Writer:
     def _write(self) -> bool:
         """All that waits, batch by batch; False when the disk does not take it."""
         while True:
+            self._relieve()
             with self._change:
                 if self._held:
                     return False
@@ -182,8 +186,32 @@ class Writer:
                 with self._change:
                     self._waiting.give_back(batch)
                     self._since = self._since or time.monotonic()
+                self._relieve()
                 return False
             self._last_write = self._now().wall
+            self._count_refused()
+
+    def _relieve(self) -> None:
+        """Give up what is too much, in steps between which others come to put."""
+        more = True
+        while more:
+            with self._change:
+                more = self._waiting.relieve()
+            time.sleep(0)  # else this thread takes the lock again before one that waits for it
+
+    def _count_refused(self) -> None:
+        if self._filing is None or not self._filing.refused:
+            return
+        with self._change:
+            self._waiting.lost += self._filing.refused
+        self._filing.refused = 0
+        if not self._full:
+            log.error(
+                "there are samples of %d quantities already; those of more are lost until the oldest are dropped, "
+                "which a shorter daily-age does sooner",
+                MOST_CHANNELS,
+            )
+        self._full = True
 
     def _wake(self, upto: int) -> None:
         with self._change:
@@ -235,13 +263,29 @@ class Writer:
         return False
 
     def _open(self) -> tuple[sqlite3.Connection, Filing]:
+        if self._db is not None and place(self._path) != self._place:
+            self._leave(self._db)
         if self._db is None:
             self._db = open_to_write(self._path)
+            self._place = place(self._path)
+            self._moved = False
             self.files += 1
             self._looked = -LOOK_EVERY
         if self._filing is None:
             self._filing = Filing(self._db)
         return self._db, self._filing
+
+    def _leave(self, db: sqlite3.Connection) -> None:
+        """Somebody moved the file, or put another in its place: go on in what is there."""
+        if not self._moved:
+            log.error(
+                "%s is not the file any more that was opened; what was written is where that was moved to, "
+                "and samples go on in a new one, or in what is there now",
+                self._path,
+            )
+        self._moved = True
+        if empty_journal(db, self._path):
+            self._shut()
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
@@ -259,6 +303,7 @@ class Writer:
         if self._db is not None:
             self._db.close()
         self._db = self._filing = self._closing = None
+        self._round = forgetting.Round()
 
     # --- looking after the file
 
@@ -299,6 +344,8 @@ class Writer:
             return True
         if retention.step(db, state, self.settings, self._age.at(state, now)):
             return True
+        if self._round.step(db, names, state, now.wall):
+            return True
         filing.head.tidy()
         return False
 
@@ -319,6 +366,7 @@ class Writer:
             self._failed(error)
             return
         newest = self._filing.state.newest or None
+        self._full = self._full and self._filing.names.full
         self.told = Told(int(count), size, oldest, newest, self._last_write, self.lost)
 
     @staticmethod
