@@ -292,13 +292,13 @@ def entity(id_: str, below: str = "") -> str:
     return f"{ENTITIES}[eman:id='{id_}']{below}"
 
 
-def until(true: Callable[[], Any], what: str) -> Any:
-    """Ask again and again until it is so."""
+def until(true: Callable[[], Any], what: str, *, between: float = BETWEEN_QUESTIONS) -> Any:
+    """Ask again and again until it is so, ``between`` seconds apart."""
     deadline = time.monotonic() + FOLLOWS_WITHIN
     while time.monotonic() < deadline:
         if answer := true():
             return answer
-        time.sleep(BETWEEN_QUESTIONS)
+        time.sleep(between)
     pytest.fail(f"not within {FOLLOWS_WITHIN:g} s: {what}")
 
 

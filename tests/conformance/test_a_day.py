@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -99,9 +100,13 @@ class Life:
 
     def watch(self, session: manager.Manager, end: float) -> None:
         """Look at the counters all the time until it is so late at the site."""
-        while site_time(self.server) < end:
-            self.look(session)
-            time.sleep(0.2)
+        while (begun := site_time(self.server)) < end:
+            hour = min(end, begun + HOUR)
+            until(partial(self._looks, session, hour), "an hour of the site passed", between=0.2)
+
+    def _looks(self, session: manager.Manager, end: float) -> bool:
+        self.look(session)
+        return site_time(self.server) >= end
 
     def lived(self, start: float, end: float) -> bool:
         """Whether it was alive from ``start`` to ``end`` and had read all devices."""
@@ -237,11 +242,11 @@ def prepare(server: ServerProcess) -> float:
     return took
 
 
-def die(life: Life, session: manager.Manager, delay: float) -> None:
-    """Kill the server at any moment, start it at once, and see that what it had told of its history is still there."""
+def die(life: Life, session: manager.Manager, moment: float) -> None:
+    """Kill the server at a moment of the site, start it at once, and see that what it had told of its history stays."""
     before = some_history(session, 1, of="domains:lab")
     life.look(session)
-    time.sleep(delay)
+    until(lambda: site_time(life.server) >= moment, "the moment has come")
     life.server.end(signal.SIGKILL)
     told, killed = instant(before[-1]["end-time"]).timestamp(), site_time(life.server)
     life.server.start()
@@ -274,7 +279,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         for hours in DEATHS:
             session = killed.server.connect()  # which ends with the server
             killed.watch(session, instant(BEGIN).timestamp() + moments.uniform(*hours) * HOUR)
-            die(killed, session, moments.uniform(0.0, 1.0))
+            die(killed, session, site_time(killed.server) + speed * moments.uniform(0.0, 1.0))
         with killed.server.connect() as session:
             killed.watch(session, begin + DAY)
         end = site_time(servers[0])

@@ -85,9 +85,8 @@ def test_the_uuid_of_the_device_goes_over_one_made(bench: Bench) -> None:
 
 @pytest.mark.parametrize("persistence", list(Persistence))
 def test_another_device_in_its_place_has_another_uuid(bench: Bench, persistence: Persistence) -> None:
-    """The new uuid is shown and told. Energy goes on under the id, with a gap said to be there, unless the device gives
-    itself another uuid at each start.
-    """
+    """The new uuid is shown and told; energy goes on under the id, with a gap said to be there, unless the device gives
+    itself another uuid at each start."""
     for uuid, counted in ((OWN, 1000), (OWN, 1010), (OTHER, 1012), (OTHER, 1014)):
         bench.discover("m", EntityInfo(uuid=uuid, identifier_persistence=persistence))
         bench.tell("m", Quantity.ENERGY_RECEIVED, counted)
