@@ -92,6 +92,7 @@ def test_a_state_that_nobody_confirms_is_taken_back(summer_site: SharedSite, sum
     wish = f'<admin-state xmlns:s="{NS["emss"]}">s:ieee1621-{{}}</admin-state>'
     lamp = f'<entity><id>lamp-01</id><power-state xmlns="{NS["emps"]}">{wish}</power-state></entity>'
     edit(client, lamp.format("on"))
+    act(client, "lamp-01", f'<set-power-state xmlns="{NS["emps"]}"><release/></set-power-state>')  # whoever wished what
     with summer_site.server.connect() as doubtful:
         doubtful.edit_config(target="candidate", config=energy_management(f"<entities>{lamp.format('off')}</entities>"))
         doubtful.commit(confirmed=True, timeout="600")

@@ -12,6 +12,7 @@ import asyncssh
 import pytest
 
 from eman_netconf.server import audit, plugins
+from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.log import Json
 from eman_netconf.yang.diff import diff, invert
@@ -121,7 +122,7 @@ async def test_confirmed_commits(tmp_path: Path, schema: Schema, told: Told) -> 
 async def test_startup(tmp_path: Path, schema: Schema, told: Told) -> None:
     """A change of startup is told with its edit, apart from those of running."""
     save = f'<copy-config xmlns="{NC}"><target><startup/></target><source><running/></source></copy-config>'
-    starting = load_schema(plugins.find(), ["startup"])
+    starting = load_schema(plugins.find(), Bootstrap(tmp_path, startup=True))
     async with serving(tmp_path / "state", starting, startup=True) as server, server.peer() as peer:
         await edited(peer, entity("a"))
         assert "<id>a</id>" not in str(told.events("startup"))

@@ -14,6 +14,7 @@ from lxml import etree
 from eman_netconf.messages.rpc import NOTIFICATION_NS, Notification
 from eman_netconf.server import events as events_module
 from eman_netconf.server import plugins
+from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.sessions import NOTIFICATIONS_AHEAD
 from eman_netconf.yang import sources
@@ -228,7 +229,7 @@ async def test_the_server_tells_of_itself(tmp_path: Path, schema: Schema) -> Non
 async def test_saving_is_told(tmp_path: Path) -> None:
     """What becomes startup is told as a change of startup, beside the commit of running."""
     save = "<copy-config><target><startup/></target><source><running/></source></copy-config>"
-    models = load_schema(plugins.find(), ["startup"])
+    models = load_schema(plugins.find(), Bootstrap(tmp_path, startup=True))
     async with serving(tmp_path / "state", models, startup=True) as server, server.peer() as peer:
         assert (await peer.rpc(SUBSCRIBE)).ok
         assert (await peer.rpc(edit(entity("pdu-1")))).ok
