@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eman_netconf.energy.samples import Channel, Joining, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
+from eman_netconf.energy.samples import Channel, Energy, Joining, Kept, Mark, Recorded, Renamed, Sample, Stretch, Tick
 from eman_netconf.energy.values import Method, Quantity
 from eman_netconf.server.samples import forgetting, names, retention, sealing
 from eman_netconf.server.samples.columns import Column, decode, encode
@@ -436,6 +436,23 @@ def test_a_gap_is_shown_as_a_gap(shelf: Shelf) -> None:
     found, _ = shelf.reader.samples(WATTS, 0.0, FOREVER, 120.0, 100)
     assert [one.value for one in found] == [2, None, None, 8, 10]
     assert [one.coverage for one in found] == [100.0, 0.0, 0.0, 50.0, 100.0]
+
+
+def test_what_came_late_is_told_before_its_interval_is_over(shelf: Shelf) -> None:
+    """Energy that came late counts at once, though nothing has an interval yet that ends as late."""
+    shelf.take(tick(T0 + 60, {PDU: 100}), stretch("pdu", T0 + 60, T0 + 120, 60))
+    found = shelf.reader.energy("pdu", "", T0, T0 + 300)
+    assert found == Energy(160, None, T0, T0 + 120, 100.0, Mark.ESTIMATED)
+    found = shelf.reader.energy("pdu", "", T0, T0 + 90)
+    assert found == Energy(130, None, T0, T0 + 90, 100.0, Mark.ESTIMATED)
+
+
+def test_what_came_late_may_be_the_first(shelf: Shelf) -> None:
+    """Where nothing is kept but energy that came late, it is kept from the beginning of that, not of a minute."""
+    shelf.take(stretch("pdu", T0 + 50, T0 + 100, 60), tick(T0 + 120, {PDU: 100}))
+    found = shelf.reader.energy("pdu", "", T0, T0 + 120)
+    assert found is not None
+    assert (found.received, found.start) == (160, T0 + 50)
 
 
 def test_what_is_dropped_is_coarser(shelf: Shelf) -> None:

@@ -156,8 +156,7 @@ class Filing:
         since = overlay(stretch, Quantity.ENERGY_RECEIVED).start
         for _, known in channels:
             if since < known.since:
-                first = since // known.period * known.period  # what is made of it in a gap is whole intervals
-                self.names.change(known, period=known.period, since=first, capacity=known.capacity)
+                self.names.change(known, period=known.period, since=since, capacity=known.capacity)
         if stretch.by:  # what came late the series have told themselves
             self._into_series(stretch)
         late = hour_of(since) < self.state.raw_from

@@ -129,7 +129,7 @@ class Reader:
             if not known:
                 return None
             start = max(start, min(found.since for found in known))
-            end = min(end, state.horizon)
+            end = min(end, max(state.horizon, self._late(owner, part, known)))
             if end <= start:
                 return None
             sums = [None if found is None else self._sum(state, found, start, end) for found in both]
@@ -218,6 +218,14 @@ class Reader:
             Stretch(owner, part, since, until, received, provided, Mark(mark), at, by, reason)
             for since, until, received, provided, mark, at, by, reason in rows
         ]
+
+    def _late(self, owner: str, part: str, known: Iterable[_Found]) -> float:
+        """The end of what came late: after a restart the interval that holds it may not be over for anybody yet."""
+        ends = [stretch.end for stretch in self._stretches(owner, part, 0.0, math.inf)]
+        for id_ in (id_ for found in known for id_ in found.ids):
+            (end,) = self._db.execute('SELECT max("end") FROM piece WHERE channel = ?', (id_,)).fetchone()
+            ends.append(end or 0.0)
+        return max(ends, default=0.0)
 
     def _overlays(self, channel: Channel, found: _Found, start: float, end: float) -> list[Overlay]:
         if not found.energy:
@@ -341,10 +349,10 @@ class Reader:
             known = True
             if over.counted:
                 covered += 100.0 * (until - begin)
-                there += until - begin
+                there += max(min(until, state.horizon) - begin, 0.0)
             if until - begin < over.end - over.start - _EPSILON:
                 marks.append(Mark.ESTIMATED)
-        if there < end - start - _EPSILON:
+        if there < min(end, state.horizon) - start - _EPSILON:
             marks.append(Mark.MISSING)
         coverage = min(100.0, round(covered / (end - start), 2))
         return total if known else None, coverage, worst(*marks)
