@@ -9,10 +9,11 @@ import pytest
 from lxml import etree
 from ncclient import manager
 
-from tests.conformance.conftest import NS, all_read
+from tests.conformance.conftest import BACKENDS, NS, all_read, texts, until
 from tests.conformance.site import number
 
 _ROUNDED = Decimal("0.011")  # percent are told to the hundredth
+_POLLS = f"{BACKENDS}/embe:link/embe:polls"
 _WHOLE = '<energy-management xmlns="urn:eman:yang:eman-entity"/>'
 
 
@@ -34,9 +35,15 @@ def contributors(whole: etree._Element, total: etree._Element) -> list[etree._El
 
 @pytest.fixture
 def whole(client: manager.Manager) -> etree._Element:
-    """The whole site in one answer, so that sums and their parts are of one moment."""
+    """The whole site in one answer while no device was read, so that sums and their parts are of one moment."""
     all_read(client)
-    return client.get(filter=("subtree", _WHOLE)).data_ele
+
+    def of_one_moment() -> list[etree._Element]:
+        before = texts(client, _POLLS)
+        told: etree._Element = client.get(filter=("subtree", _WHOLE)).data_ele
+        return [told] if texts(client, _POLLS) == before else []
+
+    return until(of_one_moment, "nothing is read while the site is told")[0]
 
 
 @pytest.mark.req("d5.3.4", "r5.3.4")
