@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
 from eman_netconf.backend import EntityInfo, Inventory, LinkState, Outcome, Pass, Point, Quantity, Reading
 from eman_netconf.energy.domain import Domain
+from eman_netconf.energy.effects import Record
+from eman_netconf.energy.samples import Recorded, Renamed
 from eman_netconf.errors import RpcError
 from eman_netconf.server.clock import Clock
-from eman_netconf.server.energy import Energy
+from eman_netconf.server.energy import RECORDING, Energy
 from eman_netconf.server.history import History
 from eman_netconf.server.secrets import Vault
 from eman_netconf.yang.schema import Schema
@@ -71,3 +76,37 @@ async def test_nobody_waits_for_an_answer_that_is_lost(energy: Energy, monkeypat
     energy.outcome(7, Outcome.ACCEPTED, None)
     with pytest.raises(RpcError, match="Read the state"):
         await waiting
+
+
+async def test_a_disk_that_hangs_fills_no_memory(energy: Energy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is recorded while a batch hangs is handed on, held, once it is much; it may be written after the next batch,
+    which knows of it.
+    """
+    told: list[Recorded] = []
+    held: list[bool] = []
+    energy.recorded.append(told.append)
+    energy.withheld.append(held.append)
+    arrived, go_on = asyncio.Event(), threading.Event()
+    loop, store = asyncio.get_running_loop(), energy._history.store
+
+    def hang(records: Iterable[tuple[str, Mapping[str, Any] | None]]) -> None:
+        loop.call_soon_threadsafe(arrived.set)
+        assert go_on.wait(60)
+        store(records)
+
+    monkeypatch.setattr(energy._history, "store", hang)
+    energy.inventory("pdu", Inventory((EntityInfo(),)))
+    first = Renamed("0", "1")
+    energy.perform([Record(first)])
+    batch = asyncio.create_task(energy._store())
+    await arrived.wait()
+    later = [Renamed(str(number), "x") for number in range(RECORDING + 5)]
+    energy.perform(map(Record, later))
+    assert held == [True]
+    assert told == [first, *later[: RECORDING - 1]]
+    go_on.set()
+    await batch
+    assert held == [True, True]
+    await energy._store()
+    assert held == [True, True, False]
+    assert told == [first, *later]

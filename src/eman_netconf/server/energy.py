@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 STORE_EVERY = 1.0  # seconds between batches of records
 RECORDS = 200  # so many of them are made in one turn of the loop
+RECORDING = 1000  # so much waits for the records of its instant, before those who keep it have to bound it
 CLOCK_EVERY = 10.0  # seconds between questions to the kernel about its clock
 
 
@@ -63,6 +64,7 @@ class Energy:
         self.published: list[Callable[[Notify], None]] = []
         self.recorded: list[Callable[[Recorded], None]] = []
         self._recording: list[Recorded] = []  # that they are not told of yet
+        self._handed = 0  # that they were told of
         self.withheld: list[Callable[[bool], None]] = []  # told whether what was recorded may not be kept at present
         self._storing = asyncio.Lock()
         self.layers: list[Callable[[Inner], Inner]] = []  # what completes energy-management in operational state
@@ -149,15 +151,32 @@ class Energy:
         tick is lost; the other way round it would be told twice. So while records cannot be stored, nobody keeps any.
         """
         async with self._storing:
-            count = len(self._recording)
+            upto = self._handed + len(self._recording)
             await self._store_records()
-            for hold in self.withheld:
-                hold(self._disk_trouble)
-            ready = self._recording[:count]
-            del self._recording[:count]
-            for what in ready:
-                for record in self.recorded:
-                    record(what)
+            self._hold(self._disk_trouble or self._handed > upto)
+            self._hand(max(upto - self._handed, 0))
+
+    def _hold(self, held: bool) -> None:
+        for hold in self.withheld:
+            hold(held)
+
+    def _hand(self, count: int) -> None:
+        """Give the oldest of what was to be recorded to those who do."""
+        ready = self._recording[:count]
+        del self._recording[:count]
+        self._handed += count
+        for what in ready:
+            for record in self.recorded:
+                record(what)
+
+    def _record(self, what: Recorded) -> None:
+        """It is handed on with the next batch. While the disk hangs it is at once, to be kept within bounds and
+        written only after a batch that is made later.
+        """
+        self._recording.append(what)
+        if len(self._recording) >= RECORDING:
+            self._hold(True)
+            self._hand(len(self._recording))
 
     async def _store_records(self) -> None:
         """One batch; what is not known to be stored is kept for the next."""
@@ -287,7 +306,7 @@ class Energy:
                     for publish in self.published:
                         publish(effect)
                 case Record(what):
-                    self._recording.append(what)
+                    self._record(what)
                 case Answered(request):
                     waiting = self._answers.get(request)
                     if waiting is not None and not waiting.done():
