@@ -368,12 +368,13 @@ class Recorder:
         known = dict(before.gauges) if before is not None else {}
         found: dict[Selector, Gauge] = {}
         rounds = self._rounds
-        for selector, part in self._selectors(observed) if rounds is not None else ():
+        for selector in self._selectors(observed) if rounds is not None else ():
             assert rounds is not None
             gauge = known.get(selector)
             if gauge is not None and gauge in rounds.members:
                 del known[selector]
             else:
+                part = selector.part
                 meter = meters.get(part, observed.meter)
                 scale = 10 ** (6 - digits(selector.quantity))
                 gauge = Gauge(self._wall, rounds.period, observed, meter, part, selector.quantity, scale)
@@ -383,17 +384,17 @@ class Recorder:
             self._drop(gauge, now, out)
         return tuple(found.items())
 
-    def _selectors(self, observed: Observed) -> Iterator[tuple[Selector, str]]:
+    def _selectors(self, observed: Observed) -> Iterator[Selector]:
         if ":" in observed.record_key:
             return
         for quantity in self._quantities:
             if quantity in BATTERY_QUANTITIES:
                 for name in observed.batteries:
-                    yield Selector(quantity, battery=name), f"battery:{name}"
+                    yield Selector(quantity, battery=name)
             else:
-                yield _selector(quantity, ""), ""
+                yield _selector(quantity, "")
                 for name in observed.interfaces:
-                    yield _selector(quantity, name), f"interface:{name}"
+                    yield _selector(quantity, name)
 
     def leave(self, record_key: str, now: Now, out: list[Effect]) -> None:
         home = self._homes.pop(record_key, None)

@@ -289,9 +289,7 @@ class Series:
         watched = self.rule.watched
         if watched is None:
             return Channel(self._home.key, "", "", 0, self.name)
-        part = f"interface:{watched.interface}" if watched.interface else ""
-        part = f"battery:{watched.battery}" if watched.battery else part
-        return Channel(self._home.key, part, watched.quantity, watched.phase, self.name)
+        return Channel(self._home.key, watched.part, watched.quantity, watched.phase, self.name)
 
     def kept(self, capacity: int) -> Kept:
         """What the store is told of it."""

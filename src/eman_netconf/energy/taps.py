@@ -31,6 +31,13 @@ class Selector(NamedTuple):
     interface: str = ""
     battery: str = ""
 
+    @property
+    def part(self) -> str:
+        """As samples call it (samples.Channel)."""
+        if self.interface:
+            return f"interface:{self.interface}"
+        return f"battery:{self.battery}" if self.battery else ""
+
 
 class Tap(Protocol):
     """Something that is told each value of one quantity."""

@@ -14,7 +14,7 @@ from eman_netconf.nacm.rights import Rights
 from eman_netconf.nacm.rules import Access
 from eman_netconf.nacm.scopes import Scope
 from eman_netconf.yang.schema import SchemaNode
-from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode, Path, Step
+from eman_netconf.yang.tree import Data, Inner, Key, Late, ListNode, Path, Step, inner_at
 from eman_netconf.yang.views import Entries
 
 
@@ -59,7 +59,7 @@ class Shadows:
         for place, step in enumerate(path):
             shadow = self._by_list.get(step.schema)
             if shadow is not None and not _scope_of(rights, path[:place]).whole:
-                entry = _at(self._running(), path[: place + 1])
+                entry = inner_at(self._running(), path[: place + 1])
                 return entry is not None and _reads(rights, shadow, path[:place], entry)
         return True
 
@@ -78,16 +78,6 @@ def _scope_of(rights: Rights, path: Path) -> Scope:
         if key is not None:
             scope = scope.entry(key)
     return scope
-
-
-def _at(inner: Inner | None, path: Path) -> Inner | None:
-    """The node at a path of containers and entries."""
-    for node, key in path:
-        data = inner.children.get(node) if inner is not None else None
-        if isinstance(data, ListNode):
-            data = data.entries.get(key or ())
-        inner = data if isinstance(data, Inner) else None
-    return inner
 
 
 def _reads(rights: Rights, shadow: Shadow, owner: Path, entry: Inner) -> bool:
@@ -128,9 +118,7 @@ def _children(rights: Rights, owner: Path, shadows: list[Shadow], entry: Inner) 
         told = children.get(shadow.list)
         if isinstance(told, ListNode) and told.entries:
             dark = {
-                key: each.with_children(
-                    {node: data for node, data in each.children.items() if node not in shadow.leaves}
-                )
+                key: _without(each, shadow.leaves)
                 for key, each in told.entries.items()
                 if not shadow.leaves.isdisjoint(each.children) and not _reads(rights, shadow, owner, each)
             }

@@ -28,7 +28,7 @@ from eman_netconf.operations.sample_xml import printed
 from eman_netconf.operations.samples_port import Samples
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.stamps import stamp
-from eman_netconf.yang.tree import Data, Inner, ListNode, Path, Step, make_inner, path_text
+from eman_netconf.yang.tree import Data, Inner, Path, Step, inner_at, make_inner, path_text
 
 #: Seconds; what is corrected at once is looked at sample by sample.
 LONGEST_CORRECTION: Final = 31 * 86_400.0
@@ -78,7 +78,7 @@ class _Handlers:
 
     async def query(self, server: Server, session: SessionInfo, path: Path, given: Inner) -> Output:
         """Values of a configured series."""
-        entry = _found(server.datastores.running, path)
+        entry = inner_at(server.datastores.running, path)
         if entry is None:
             raise RpcError(ErrorTag.DATA_MISSING, "The series was taken out meanwhile.", path=path_text(path))
         selected = selector(entry, SelectorNodes(entry.schema))
@@ -353,7 +353,7 @@ def _watt_hours(amount: int | None) -> str | None:
 def _quality(server: Server, session: SessionInfo, owner: Path, given: Inner) -> dict[str, Data]:
     """How the energy comes about: what stands beside the present totals, as far as the user may read it."""
     selected = Selector(Quantity.ENERGY_RECEIVED, interface=_interface(given))
-    shown = _found(server.judge.readable(session, server.datastores.operational()), place(owner, selected)[:-1])
+    shown = inner_at(server.judge.readable(session, server.datastores.operational()), place(owner, selected)[:-1])
     found = {name: shown.at(name) for name in _QUALITY} if shown is not None else {}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -373,12 +373,7 @@ def _interface(given: Inner) -> str:
 
 
 def _channel(owner: Path, selected: Selector, series: str) -> Channel:
-    part = ""
-    if selected.interface:
-        part = f"interface:{selected.interface}"
-    elif selected.battery:
-        part = f"battery:{selected.battery}"
-    return Channel(_owner(owner), part, selected.quantity, selected.phase, series)
+    return Channel(_owner(owner), selected.part, selected.quantity, selected.phase, series)
 
 
 def _owner(path: Path) -> str:
@@ -393,19 +388,6 @@ def _readable(server: Server, session: SessionInfo, owner: Path, given: Inner) -
     places = {flow: place(owner, Selector(quantity, interface=_interface(given))) for flow, quantity in _FLOWS.items()}
     readable = server.judge.read(session, *places.values())
     return [flow for flow, where in places.items() if where in readable]
-
-
-def _found(root: Inner, path: Path) -> Inner | None:
-    """The node at a path of containers and entries."""
-    inner = root
-    for node, key in path:
-        data = inner.children.get(node)
-        if isinstance(data, ListNode):
-            data = data.entries.get(key or ())
-        if not isinstance(data, Inner):
-            return None
-        inner = data
-    return inner
 
 
 # --- input and output ------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def _fates(domain: Domain, fates: Iterable[Fate], entities: Mapping[tuple[str, .
             "sources-before": fate.before.sources,
             "sources-left": fate.after.sources,
             "vital": "" if vital(fate.entity) else None,
-            **({"held": ""} if fate.held else {}),
+            **({"held": ""} if fate.held else {}),  # which only those have that are lost
         }
         for fate in fates
         if (fate.entity,) in entities

@@ -222,6 +222,19 @@ class Step(NamedTuple):
 Path = tuple[Step, ...]
 
 
+def inner_at(root: Inner, path: Path) -> Inner | None:
+    """The container or list entry at a path; None where there is none."""
+    inner = root
+    for node, key in path:
+        data = inner.children.get(node)
+        if isinstance(data, ListNode):
+            data = data.entries.get(key or ())
+        if not isinstance(data, Inner):
+            return None
+        inner = data
+    return inner
+
+
 def path_text(path: Path) -> ErrorPath:
     """A path as XPath with the modules' own prefixes, fit for error-path."""
     parts: list[str] = []

@@ -17,7 +17,7 @@ from eman_netconf.yang import violations
 from eman_netconf.yang.constraints import Check, Dependent, Plan, Reference, Rule, Rules, Structure, Unique
 from eman_netconf.yang.diff import Change, Op, diff
 from eman_netconf.yang.schema import Choice, Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, ListNode, Path
+from eman_netconf.yang.tree import Data, Inner, ListNode, Path, inner_at
 from eman_netconf.yang.xpath import evaluation
 from eman_netconf.yang.xpath_nodes import Ref, present, selected_case
 
@@ -448,18 +448,11 @@ class _Validator:
             data = node.data.children.get(schema)
             if data is None or self.run.admitted(node, schema):
                 continue
-            above = _at(before, node.path)
+            above = inner_at(before, node.path)
             old = above.children.get(schema) if above is not None else None
             if old is not None and (old is data or old == data):
                 root = _without(root, node.path, schema)
         return root
-
-
-def _at(root: Inner, path: Path) -> Inner | None:
-    node: Ref | None = Ref.root(root)
-    for step in path:
-        node = node.child(*step) if node is not None else None
-    return node.data if node is not None and isinstance(node.data, Inner) else None
 
 
 def _without(inner: Inner, path: Path, schema: SchemaNode) -> Inner:

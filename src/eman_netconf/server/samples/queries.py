@@ -221,7 +221,10 @@ class Reader:
 
     def _late(self, owner: str, part: str, known: Iterable[_Found]) -> float:
         """The end of what came late: after a restart the interval that holds it may not be over for anybody yet."""
-        ends = [stretch.end for stretch in self._stretches(owner, part, 0.0, math.inf)]
+        (end,) = self._db.execute(
+            'SELECT max("end") FROM stretch JOIN shelf ON shelf.id = shelf WHERE owner = ? AND part = ?', (owner, part)
+        ).fetchone()
+        ends = [end or 0.0]
         for id_ in (id_ for found in known for id_ in found.ids):
             (end,) = self._db.execute('SELECT max("end") FROM piece WHERE channel = ?', (id_,)).fetchone()
             ends.append(end or 0.0)
