@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import random
 import sqlite3
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from eman_netconf.energy.samples import Channel, Mark, Renamed, Stretch
+from eman_netconf.energy.samples import Channel, Mark, Renamed, Sample, Stretch, Tick
 from eman_netconf.energy.values import Now
 from eman_netconf.errors import RpcError
 from eman_netconf.server.samples import file, names, sealing, writer
@@ -312,6 +313,22 @@ async def test_a_full_disk_costs_samples_but_no_energy(site: Site, caplog: pytes
     assert await sums(store) == 201
     kept, _ = await store.samples(WATTS, 0.0, FOREVER, None, 1000)
     assert len([sample for sample in kept if sample.value is not None]) == 201 - store.told.lost // 2
+
+
+async def test_what_is_at_fault_costs_nothing_beside_it(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a batch in which something makes no sense all else is kept, corrections above all; what is lost is counted."""
+    store = site.store()
+    store.hold(True)
+    nonsense = Sample(T0 + 60, math.inf, 7, "direct-meter")
+    store.record(tick(T0 + 60, {PDU: 5}))
+    store.record(Tick(math.inf, 60.0, {PDU: nonsense}))
+    store.record(tick(T0 + 180, {PDU: 6}))
+    store.record(Stretch("pdu", "", T0, T0 + 60, 100, 0, Mark.ESTIMATED, T0 + 200, "ann", "the bill says so"))
+    store.hold(False)
+    assert await sums(store) == 111
+    assert [each.reason for each in await store.corrections("pdu", "", 0.0, FOREVER)] == ["the bill says so"]
+    assert store.told.lost == 1
+    assert caplog.text.count("given up is a Tick") == 1
 
 
 async def test_a_hung_disk_holds_nobody_up(site: Site, caplog: pytest.LogCaptureFixture) -> None:

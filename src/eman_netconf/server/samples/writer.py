@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,20 +176,30 @@ class Writer:
                 self._wake(upto)
                 return True
             try:
-                done = self._try(lambda filing: filing.take(batch))  # noqa: B023 - called at once
+                rest: Sequence[Recorded] = () if self._try(lambda filing: filing.take(batch)) else batch  # noqa: B023 - called at once
             except Exception:
-                log.exception("samples: a batch could not be taken in, and is given up")
+                log.exception("samples: a batch could not be taken in; what is at fault in it is given up")
+                rest = self._sift(batch)
+            if rest:
                 with self._change:
-                    self._waiting.lost += sum(map(weight, batch))
-                continue
-            if not done:
-                with self._change:
-                    self._waiting.give_back(batch)
+                    self._waiting.give_back(rest)
                     self._since = self._since or time.monotonic()
                 self._relieve()
                 return False
             self._last_write = self._now().wall
             self._count_refused()
+
+    def _sift(self, batch: Sequence[Recorded]) -> Sequence[Recorded]:
+        """Take a batch in piece by piece, but for what is at fault; what of it the disk did not take."""
+        for number, what in enumerate(batch):
+            try:
+                if not self._try(lambda filing: filing.take([what])):  # noqa: B023 - called at once
+                    return batch[number:]
+            except Exception as fault:  # noqa: BLE001 - whatever is wrong with one thing is no reason to lose others
+                log.error("samples: given up is a %s: %r", type(what).__name__, fault)
+                with self._change:
+                    self._waiting.lost += weight(what)
+        return ()
 
     def _relieve(self) -> None:
         """Give up what is too much, in steps between which others come to put."""
