@@ -38,6 +38,7 @@ from eman_netconf.backend import (
     OutcomeUnknown,
     Plugin,
     SetsPowerState,
+    StartsBatteryTest,
     Supply,
     SwitchesSupply,
     Unavailable,
@@ -377,6 +378,9 @@ def carry_out(backend: Backend, command: Command) -> Awaitable[None]:
             assert isinstance(backend, LimitsPower)
             assert not isinstance(command.value, str)
             return backend.limit_power(command.point, command.value)
+        case CommandKind.TEST_BATTERY:
+            assert isinstance(backend, StartsBatteryTest)
+            return backend.test_battery(command.point)
 
 
 async def test_a_command_reaches_the_device_once(case: Any, make: Callable[[], Backend]) -> None:

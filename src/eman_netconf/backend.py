@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +32,7 @@ from eman_netconf.energy.values import (
     Inventory,
     LinkState,
     Method,
+    Neighbour,
     Now,
     Outcome,
     Pass,
@@ -55,6 +56,7 @@ __all__ = [
     "Context",
     "Direction",
     "EntityInfo",
+    "Finding",
     "ForeignId",
     "InterfaceInfo",
     "Inventory",
@@ -62,6 +64,7 @@ __all__ = [
     "LinkState",
     "Method",
     "Misconfigured",
+    "Neighbour",
     "Now",
     "Outcome",
     "OutcomeUnknown",
@@ -76,6 +79,7 @@ __all__ = [
     "RelationInfo",
     "SetsPowerState",
     "Settings",
+    "StartsBatteryTest",
     "StateInfo",
     "StateSetInfo",
     "Supply",
@@ -158,11 +162,36 @@ class LimitsPower(Protocol):
 
 
 @runtime_checkable
-class Watches(Protocol):
-    """Gets readings the device sends by itself (traps, events, messages)."""
+class StartsBatteryTest(Protocol):
+    """Can have a battery test itself."""
 
-    def watch(self) -> AsyncIterator[Reading]:
-        """Yield readings until closed."""
+    async def test_battery(self, point: Point) -> None:
+        """Return when the device accepted it; the test-result tells the rest. Raises as the others."""
+
+
+@runtime_checkable
+class Watches(Protocol):
+    """Hears what the device says by itself (traps, events, messages)."""
+
+    def watch(self) -> AsyncIterator[Pass]:
+        """Yield what was heard until closed; a pass without readings means that something changed: read soon.
+
+        It runs beside ``read`` and the commands, and is cancelled before ``close``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What answers at an address, and how it would be configured."""
+
+    settings: (
+        Settings  # of the backend's own container: address and whatever suits the device, secrets as they were given
+    )
+    title: str  # for an operator: "APC AP8932, read as apc-rpdu2"
+    name: str | None = None  # what the device calls itself
+    manufacturer: str | None = None
+    model: str | None = None
+    foreign_ids: tuple[ForeignId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +202,6 @@ class Plugin:
     module: str  # the YANG module that augments the configuration, found in the plugin's own folder
     build: Callable[[Settings, Context], Backend]  # raises Misconfigured; does no I/O
     demo: Callable[[], bytes] | None = None  # a whole <config> of a site of its own, served by ``run --demo``
+    #: Say what answers at one address with these settings (which lack only the address); None when nothing of this
+    #: kind does. It asks that address alone, changes nothing there, may be cancelled and leaves nothing open.
+    probe: Callable[[str, Settings, Context], Awaitable[Finding | None]] | None = None

@@ -59,6 +59,8 @@ class Quantity(StrEnum):
     TEMPERATURE = "temperature"
     RUNTIME_REMAINING = "runtime-remaining"
     ALARM = "alarm"
+    # none|in-progress|passed|warning|failed|aborted: how the last test of the battery went
+    TEST_RESULT = "test-result"
 
 
 class Method(StrEnum):
@@ -155,6 +157,19 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Who is at the other end of a cable as the device heard it say (IEEE 802.1AB); None = not known.
+
+    Which entity that is, is found by its identifiers: any one that an entity has is enough.
+    """
+
+    foreign_ids: tuple[ForeignId, ...] = ()
+    name: str | None = None
+    description: str | None = None
+    interface: str | None = None  # the neighbour's own word for the port
+
+
+@dataclass(frozen=True, slots=True)
 class InterfaceInfo:
     """A power interface as the device tells it; None = not known."""
 
@@ -172,6 +187,7 @@ class InterfaceInfo:
     rated_power: Decimal | None = None  # volt-amperes
     switchable: bool = False  # the backend's switch_supply accepts this interface
     connected_to: tuple[Peer, ...] = ()
+    neighbour: Neighbour | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +224,7 @@ class BatteryInfo:
     nominal_voltage: Decimal | None = None  # volts
     cell_count: int | None = None
     entity: str | None = None  # entity id of the component it is, where the device shows it as one
+    testable: bool = False  # the backend's test_battery accepts this battery
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +278,20 @@ class Inventory:
 
 
 class CommandKind(StrEnum):
-    """The three things a device can be told; one capability protocol of a backend each."""
+    """The things a device can be told; one capability protocol of a backend each."""
 
     SET_POWER_STATE = "set-power-state"
     SWITCH_SUPPLY = "switch-supply"
     LIMIT_POWER = "limit-power"
+    TEST_BATTERY = "test-battery"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One order to one backend. ``value``: a state or transition identity, on|off, or watts (None = no limit)."""
+    """One order to one backend. ``value``: a state or transition identity, on|off, or watts (None = no limit).
+
+    A battery test has no value.
+    """
 
     id: int
     backend: str

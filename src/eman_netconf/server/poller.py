@@ -29,6 +29,7 @@ from eman_netconf.backend import (
     Refused,
     SetsPowerState,
     Settings,
+    StartsBatteryTest,
     Supply,
     SwitchesSupply,
     Unavailable,
@@ -343,8 +344,12 @@ class Link:
 
     async def _listen(self, backend: Watches) -> None:
         try:
-            async for reading in backend.watch():
-                self._receiver.readings(self.config.name, Pass((reading,)))
+            async for heard in backend.watch():
+                if heard.readings or heard.missing:
+                    self._receiver.readings(self.config.name, heard)
+                else:
+                    self.hurried = True
+                    self.wake.set()
         except Exception as error:  # noqa: BLE001 - as in _open
             log.warning("backend %s: watching ended: %s", self.config.name, _sentence(error))
 
@@ -419,6 +424,8 @@ async def _carry_out(backend: Backend, command: Command) -> None:
             does = backend.switch_supply(command.point, Supply(str(command.value)))
         case CommandKind.LIMIT_POWER if isinstance(backend, LimitsPower) and not isinstance(command.value, str):
             does = backend.limit_power(command.point, command.value)
+        case CommandKind.TEST_BATTERY if isinstance(backend, StartsBatteryTest):
+            does = backend.test_battery(command.point)
         case _:
             raise Refused(f"this backend cannot {command.kind}")
     await does
