@@ -1,7 +1,7 @@
-"""Make the table of backends in backends/README.md from their quality.toml files.
+"""Make the tables of backends in README.md and backends/README.md from their quality.toml files.
 
-python -m tools.backend_table            say whether the table is up to date; exit 1 if not
-python -m tools.backend_table --write    write it
+python -m tools.backend_table            say whether the tables are up to date; exit 1 if not
+python -m tools.backend_table --write    write them
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-README = Path("backends/README.md")
+#: page -> the columns of its table
+PAGES: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("backend", "what it reaches", "capabilities", "level"),
+    "backends/README.md": ("backend", "what it reaches", "capabilities", "level", "models tried", "caveats"),
+}
 BEGIN = "<!-- made by tools/backend_table.py from quality.toml -->"
 END = "<!-- end -->"
 LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -41,22 +45,28 @@ def level(rules: Mapping[str, Any]) -> str:
     return reached
 
 
-def table(root: Path) -> str:
-    """The table as Markdown, a line for each backend; folders that begin with an underscore are not served."""
-    lines = ["| backend | what it is | capabilities | level | models tried | caveats |", "|---|---|---|---|---|---|"]
+def table(root: Path, page: str) -> str:
+    """The table of a page as Markdown, a line for each backend; one whose folder begins with _ is not served."""
+    columns = PAGES[page]
+    lines = [line(columns), "|" + "---|" * len(columns)]
     for path in sorted((root / "backends" / "eman_backends").glob("[!_]*/quality.toml")):
         quality = tomllib.loads(path.read_text(encoding="utf-8"))
-        name = path.parent.name
-        cells = (
-            f"[{name}](eman_backends/{name}/README.md)",
-            quality["title"],
-            ", ".join(quality["capabilities"]),
-            level(quality["rules"]),
-            quality["models"],
-            quality["caveats"],
-        )
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        readme = (path.parent / "README.md").relative_to((root / page).parent)
+        told = {
+            "backend": f"[{path.parent.name}]({readme.as_posix()})",
+            "what it reaches": quality["title"],
+            "capabilities": ", ".join(quality["capabilities"]),
+            "level": level(quality["rules"]),
+            "models tried": quality["models"],
+            "caveats": quality["caveats"],
+        }
+        lines.append(line([told[column] for column in columns]))
     return "\n".join(lines)
+
+
+def line(cells: Sequence[str]) -> str:
+    """A line of a table, whatever its cells hold."""
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def with_table(text: str, made: str) -> str:
@@ -70,17 +80,21 @@ def with_table(text: str, made: str) -> str:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write the table")
+    parser.add_argument("--write", action="store_true", help="write the tables")
     write = parser.parse_args(arguments).write
-    path = ROOT / README
-    text = path.read_text(encoding="utf-8")
-    made = with_table(text, table(ROOT))
-    if write:
-        path.write_text(made, encoding="utf-8")
-    elif made != text:
-        sys.stderr.write(f"{README} is not up to date: python -m tools.backend_table --write\n")
-        return 1
+    for page, (text, made) in pages(ROOT).items():
+        if write:
+            (ROOT / page).write_text(made, encoding="utf-8")
+        elif made != text:
+            sys.stderr.write(f"{page} is not up to date: python -m tools.backend_table --write\n")
+            return 1
     return 0
+
+
+def pages(root: Path) -> Mapping[str, tuple[str, str]]:
+    """page -> what it says, and what it has to say."""
+    texts = {page: (root / page).read_text(encoding="utf-8") for page in PAGES}
+    return {page: (text, with_table(text, table(root, page))) for page, text in texts.items()}
 
 
 if __name__ == "__main__":
