@@ -232,6 +232,15 @@ class Against(RuleBasedStateMachine):
                 assert abs(sum(one.value or 0 for one in found) + rest - total) <= len(flows)
 
     @invariant()
+    def nothing_flowed_before(self) -> None:
+        """What flowed since the first instant of which something is known is all."""
+        for channel, flows in self.flows.items():
+            began = min((start for start, _, _ in flows), default=0.0)
+            energy = self.shelf.reader.energy(channel.owner, channel.part, began, FOREVER)
+            kept = energy and (energy.received if channel.quantity == RECEIVED else energy.provided)
+            assert not flows or kept == sum(amount for _, _, amount in flows)
+
+    @invariant()
     def samples_hold(self) -> None:
         """Means are those that came, until the finest are dropped."""
         if self.dropped:
@@ -453,6 +462,18 @@ def test_what_came_late_may_be_the_first(shelf: Shelf) -> None:
     found = shelf.reader.energy("pdu", "", T0, T0 + 120)
     assert found is not None
     assert (found.received, found.start) == (160, T0 + 50)
+
+
+@pytest.mark.parametrize("seal", [False, True])
+def test_what_came_late_begins_when_it_began(shelf: Shelf, seal: bool) -> None:
+    """Before the first energy of a channel there is none, although its interval begins earlier."""
+    shelf.take(stretch("pdu", T0 + 0.7, T0 + 100, 1_000_000), tick(T0 + 180, {PDU: 5}))
+    if seal:
+        shelf.seal(T0 + 3 * HOUR)
+    energy = shelf.reader.energy("pdu", "", T0 + 0.7, FOREVER)
+    assert energy is not None
+    assert energy.received == 1_000_005
+    assert shelf.all(PDU)[0].start == T0 + 0.7
 
 
 def test_what_is_dropped_is_coarser(shelf: Shelf) -> None:

@@ -309,7 +309,8 @@ class Reader:
         for unit in units:
             over = [one for one in overlays if one.start < unit.end and one.end > unit.start]
             if over:
-                yield from spread(unit.parts, over, unit.start, unit.end, level or found.period)
+                since = began(unit.start, unit.end, found.since)
+                yield from spread(unit.parts, over, since, unit.end, level or found.period)
             else:
                 yield from unit.parts
 

@@ -105,7 +105,8 @@ def _whole(names: Names, channel: int, parts: list[Column], pieces: Iterable[Ove
     if not pieces:
         return joined(parts, energy=energy)
     samples = joined(parts, energy=energy).summaries() if parts else []
-    return column(spread(samples, pieces, hour * HOUR, (hour + 1) * HOUR, period), period)
+    end = (hour + 1) * HOUR
+    return column(spread(samples, pieces, began(hour * HOUR, end, names.by_id[channel].since), end, period), period)
 
 
 def _roll_up(
