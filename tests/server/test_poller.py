@@ -383,6 +383,79 @@ async def test_rediscovery_takes_the_inventory_anew(bench: Bench) -> None:
     assert not bench.poller.rediscover("none")
 
 
+class Talker(Device):
+    """A device that says what a test puts into its mouth."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
+        self.says: asyncio.Queue[Pass | Exception] = asyncio.Queue()
+        self.listening = 0
+
+    async def watch(self) -> AsyncIterator[Pass]:
+        self.listening += 1
+        while True:
+            said = await self.says.get()
+            if isinstance(said, Exception):
+                raise said
+            yield said
+
+
+@pytest.fixture
+async def talker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Talker:
+    """One that was read and is listened to."""
+    monkeypatch.setattr(f"{__name__}.Device", Talker)
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    device = bench.devices["a"]
+    assert isinstance(device, Talker)
+    return device
+
+
+async def test_what_a_device_says_is_handed_on(bench: Bench, talker: Talker) -> None:
+    """Readings that a device sends by itself arrive without the device being asked."""
+    heard = Pass((Reading(Point(), Quantity.ACTIVE_POWER, Decimal(7), 1.0),))
+    talker.says.put_nowait(heard)
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert bench.seen.passes[1] == ("a", heard)
+    assert talker.reads == 1
+
+
+async def test_a_device_that_says_that_something_changed_is_read(
+    bench: Bench, talker: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty pass has the device read before its time."""
+    monkeypatch.setattr(poller, "READINGS_APART", 0.0)
+    talker.says.put_nowait(Pass(()))
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert talker.reads == 2
+
+
+async def test_a_device_that_says_much_is_not_read_without_end(
+    bench: Bench, talker: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a device says that something changed, it is read again only when it is time."""
+    monkeypatch.setattr(poller, "READINGS_APART", 3600.0)
+    for _ in range(100):
+        talker.says.put_nowait(Pass(()))
+    bench.poller.send(switch(1))
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert talker.says.qsize() >= 98
+    assert talker.reads == 2
+
+
+async def test_listening_is_tried_again(
+    bench: Bench, talker: Talker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where hearing a device fails it is tried again, the same trouble is told once, and reading goes on."""
+    monkeypatch.setattr(poller, "FIRST_BACK_OFF", 0.01)
+    for _ in range(3):
+        talker.says.put_nowait(Unavailable("port 162 is taken"))
+    talker.says.put_nowait(Pass((Reading(Point(), Quantity.ACTIVE_POWER, Decimal(7), 1.0),)))
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    assert talker.listening == 4
+    assert caplog.text.count("port 162 is taken") == 1
+
+
 async def test_a_backends_bug_is_its_own(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception makes the device stale and is logged, and the next pass is tried."""
 

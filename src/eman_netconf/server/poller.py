@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ FIRST_BACK_OFF = 1.0
 LONGEST_BACK_OFF = 60.0
 STALE_PASSES = 3  # failed passes in a row before the connection is given up and opened anew
 COMMANDS_WAITING = 1000
+READINGS_APART = 1.0  # seconds at least between two readings of a device, where it is read because it said something
 
 
 class Happening(StrEnum):
@@ -192,6 +194,7 @@ class Link:
         self._commands: asyncio.Queue[Command] = asyncio.Queue(COMMANDS_WAITING)
         self._stopping = False
         self._error: str | None = None
+        self._read_at = -math.inf  # by the loop's time
         self._asking: asyncio.Timeout | None = None  # the deadline of what the device is asked right now
 
     def offer(self, command: Command) -> bool:
@@ -305,6 +308,7 @@ class Link:
 
     async def _read(self, backend: Backend) -> bool:
         self.hurried = False
+        self._read_at = asyncio.get_running_loop().time()
         started = self._clock.now().mono
         try:
             result = await self._ask(backend.read())
@@ -343,15 +347,30 @@ class Link:
         return asyncio.create_task(self._listen(backend), name=f"watch {self.config.name}")
 
     async def _listen(self, backend: Watches) -> None:
-        try:
-            async for heard in backend.watch():
-                if heard.readings or heard.missing:
-                    self._receiver.readings(self.config.name, heard)
-                else:
-                    self.hurried = True
-                    self.wake.set()
-        except Exception as error:  # noqa: BLE001 - as in _open
-            log.warning("backend %s: watching ended: %s", self.config.name, _sentence(error))
+        """Hear what the device says by itself; try again where that fails."""
+        back_off, said = FIRST_BACK_OFF, ""
+        while True:
+            try:
+                async for heard in backend.watch():
+                    back_off, said = FIRST_BACK_OFF, ""
+                    await self._heard(heard)
+            except Exception as error:  # noqa: BLE001 - as in _open
+                if (text := _sentence(error)) != said:
+                    log.warning("backend %s: what the device says by itself is not heard: %s", self.config.name, text)
+                said = text
+            else:
+                return
+            await asyncio.sleep(back_off * (1 + self._context.random.random() / 4))
+            back_off = min(back_off * 2, LONGEST_BACK_OFF)
+
+    async def _heard(self, heard: Pass) -> None:
+        if heard.readings or heard.missing:
+            self._receiver.readings(self.config.name, heard)
+            return
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._read_at + READINGS_APART - loop.time())  # whoever says much is not read without end
+        self.hurried = True
+        self.wake.set()
 
     async def _command(self, backend: Backend, command: Command) -> None:
         try:
