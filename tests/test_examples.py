@@ -174,6 +174,7 @@ class Reader:
         }
         self.met: set[schemanode.SchemaNode] = set()
         self.action: tuple[schemanode.RpcActionNode, etree._Element] | None = None
+        self.top: schemanode.InternalNode = model.schema
 
     def members(self, elements: Iterable[etree._Element], node: schemanode.InternalNode) -> dict[str, Any]:
         """Sibling elements as the members of a JSON object."""
@@ -198,6 +199,8 @@ class Reader:
         self.met.add(node)
         if isinstance(node, schemanode.InternalNode):
             return self.members(element, node)
+        if isinstance(node, schemanode.AnydataNode):
+            return self.members(element, self.top)
         return self.scalar(element, node.type)
 
     def scalar(self, element: etree._Element, kind: datatype.DataType[Any, Any]) -> Any:
