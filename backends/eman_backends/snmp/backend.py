@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refused, Supply, Unavailable
 
 from .client import Client
+from .explorers import EXPLORERS
 from .readings import Plan, readings
 from .settings import Target
 from .survey import choose, survey
@@ -37,7 +38,7 @@ class Snmp:
             await self._client.open()
             tables = await choose(self._client, self._tables, self._target.tables)
             self._recognise(tables)
-            inventory, plan = await survey(self._client, tables, self._tables[GENERIC], self._context.name)
+            inventory, plan = await survey(self._client, tables, self._tables[GENERIC], EXPLORERS)
         except BaseException:  # nothing stays open of an attempt that failed or was given up
             self._client.close()
             raise
@@ -70,12 +71,12 @@ class Snmp:
         """Write the command. Raises Refused, Unavailable, OutcomeUnknown."""
         if self._plan is None:
             raise Unavailable(f"{self._target} is not open")
-        switch = self._plan.switches.get(point)
-        if switch is None:
+        writes = self._plan.switches.get(point)
+        if writes is None:
             raise Refused(f"{point.interface or 'this'} of {self._context.name} cannot be switched")
         if supply not in {Supply.ON, Supply.OFF}:
             raise Refused(f"supply can be switched on or off, not {supply}")
-        await self._client.set(switch.oid, switch.on if supply is Supply.ON else switch.off)
+        await self._client.set(writes[supply].oid, int(writes[supply].value))
 
     async def close(self) -> None:
         """Let go of everything; safe at any time and twice."""

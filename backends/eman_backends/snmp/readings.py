@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from eman_netconf.backend import Pass, Point, Quantity, Reading
+from eman_netconf.backend import Pass, Point, Quantity, Reading, Supply
 
 from .complete import Oid, Value
-from .tables import PHASED, Condition, Rule, Switch, Whole, Word, instance
+from .tables import PHASED, Condition, Exponent, Rule, Whole, Word, instance
+from .writes import Write
 
 Known = Decimal | Word
+MOST_DIGITS = 24  # yocto and yotta are as far as units go
 AT_ONCE = 500  # cells that are worked on before others on the loop have their turn
 
 
@@ -32,10 +34,17 @@ def cell(point: Point, rule: Rule, row: str = "", phase: int | None = None) -> C
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass asks for, and what becomes of it. All cells of a point are in the same part."""
+    """What a pass asks for and what becomes of it, and what is written for each command.
+
+    A pass is one GET of ``oids`` and ``readings(part, values, at)`` for each of ``parts``; all cells of a point are in
+    the same part. A command is one SET: ``switches[point][Supply.OFF]``, ``states[point]["dmtf-off-soft"]``,
+    ``tests[point]``; a point or state that is not there cannot be told.
+    """
 
     cells: tuple[Cell, ...] = ()
-    switches: Mapping[Point, Switch] = field(default_factory=dict)
+    switches: Mapping[Point, Mapping[Supply, Write]] = field(default_factory=dict)  # ON and OFF, of interfaces
+    states: Mapping[Point, Mapping[str, Write]] = field(default_factory=dict)  # by state or transition, of entities
+    tests: Mapping[Point, Write] = field(default_factory=dict)  # of batteries
     oids: tuple[Oid, ...] = field(init=False)  # everything to be asked for, once each
     parts: tuple[tuple[Cell, ...], ...] = field(init=False)
 
@@ -125,11 +134,23 @@ def _value(rule: Rule, told: Mapping[Oid, Value]) -> Known | None:
     if raw == 0 and rule.zero_when is not None and not _holds(rule.zero_when, told):
         return None
     value = raw * rule.scale + 0  # no negative zero
+    for exponent in rule.exponents:
+        power = _power(exponent, told)
+        if power is None:
+            return None
+        value = value.scaleb(power)
     if rule.negative_when is not None:
         value = abs(value) if not _holds(rule.negative_when, told) else -abs(value)
     if rule.between is not None and not rule.between[0] <= value <= rule.between[1]:
         return None
     return value
+
+
+def _power(exponent: Exponent, told: Mapping[Oid, Value]) -> int | None:
+    """The power of ten that the device tells, None where it makes no sense."""
+    given = number(told.get(exponent.oid))
+    power = given if given is None or exponent.words is None else exponent.words.get(given)
+    return None if power is None or abs(power) > MOST_DIGITS else power * exponent.sign
 
 
 def _holds(condition: Condition, told: Mapping[Oid, Value]) -> bool:

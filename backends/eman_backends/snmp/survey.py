@@ -6,24 +6,17 @@ import asyncio
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
-from eman_netconf.backend import (
-    BatteryInfo,
-    EntityInfo,
-    ForeignId,
-    InterfaceInfo,
-    Inventory,
-    Persistence,
-    Point,
-)
+from eman_netconf.backend import BatteryInfo, ForeignId, InterfaceInfo, Inventory, Point, Supply
 
+from .builder import Builder
 from .client import Client
 from .complete import Oid, Value
-from .readings import Cell, Plan, cell, number
-from .tables import GENERIC, NUMBERS, Attribute, Identifier, Kind, Section, Switch, Table, instance
+from .readings import Plan, cell, number
+from .tables import GENERIC, NUMBERS, Attribute, Identifier, Kind, Section, Table, instance
+from .writes import Write
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 MOST_ROWS = 2048  # of one SNMP table; a stack of eight switches has 400 ports
@@ -55,10 +48,40 @@ async def choose(client: Client, tables: Mapping[str, Table], named: Sequence[st
     return tuple(table for table in fitting if table.name not in replaced)
 
 
-async def survey(client: Client, tables: Sequence[Table], generic: Table, name: str) -> tuple[Inventory, Plan]:
-    """What the device has, and how it is read. ``name`` is that of the backend. Raises Unavailable."""
-    described = (*tables, *(() if generic in tables else (generic,)))
-    rows: list[Row] = [(table.entity, "") for table in described]
+class Explorer(Protocol):
+    """Looks for one MIB and tells what it finds there; such are the modules of general MIBs.
+
+    An explorer asks ``client.first(...)`` whether the device has its MIB, and returns at once where it has not. What
+    it finds it tells the builder, after the tables: ``builder.entity``, ``interface``, ``battery``, ``state_set`` for
+    what is there, ``read(cell(point, rule, row))`` for what a pass asks for, ``switch``, ``states``, ``test`` for what
+    can be written. It walks no more than ``MOST_ROWS`` rows, and gives others on the loop a turn among many.
+    """
+
+    async def __call__(self, client: Client, builder: Builder) -> None:
+        """Raises Unavailable when the device stops answering."""
+
+
+async def survey(
+    client: Client, tables: Sequence[Table], generic: Table, explorers: Sequence[Explorer] = ()
+) -> tuple[Inventory, Plan]:
+    """What the device has, and how it is read and told. Raises Unavailable.
+
+    The tables go first, then the explorers in their order, at last what every device tells of itself.
+    """
+    builder = Builder()
+    await _apply(client, tables, builder)
+    for explore in explorers:
+        builder.turn()
+        await explore(client, builder)
+    if generic not in tables:
+        builder.turn()
+        await _apply(client, [generic], builder)
+    return builder.inventory(), builder.plan()
+
+
+async def _apply(client: Client, tables: Sequence[Table], builder: Builder) -> None:
+    """Tell the builder what the device has of these tables."""
+    rows: list[Row] = [(table.entity, "") for table in tables]
     wanted = [oid for section, index in rows for oid in _needs(section, index)]
     for row in [row for table in tables for section in table.sections for row in await _rows(client, section)]:
         needed = _needs(*row)
@@ -67,85 +90,35 @@ async def survey(client: Client, tables: Sequence[Table], generic: Table, name: 
             break
         wanted += needed
         rows.append(row)
-    findings = Findings(name, await client.get(wanted, whole=True))
+    values = await client.get(wanted, whole=True)
     for count, (section, index) in enumerate(rows):
-        findings.add(section, index)
+        _tell(builder, section, index, values)
         if count % ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
-    return findings.inventory(), Plan(tuple(findings.cells), findings.switches)
 
 
-class Findings:
-    """What is made of a device's rows, one after the other; where two tell of one thing, the first goes first."""
-
-    def __init__(self, backend: str, values: Mapping[Oid, Value]) -> None:
-        self.cells: list[Cell] = []
-        self.switches: dict[Point, Switch] = {}
-        self._backend = backend
-        self._values = values
-        self._attributes: dict[str, Any] = {}
-        self._identifiers: dict[ForeignId, None] = {}
-        self._interfaces: dict[str, InterfaceInfo] = {}
-        self._phases: dict[str, set[int]] = {}
-        self._batteries: dict[str, BatteryInfo] = {}
-        self._components: dict[str, EntityInfo] = {}
-
-    def add(self, section: Section, index: str) -> None:
-        """One row of a section, or a section without rows."""
-        label = _filled(section.name, index)
-        point = _point(section.kind, label)
-        cells = [cell(point, rule, index, _phase(section, index, rule.phase)) for rule in section.rules]
-        live = [one for one in cells if any(oid in self._values for oid in one.oids)]
-        self.cells += live
-        if section.kind is Kind.DEVICE:
-            self._attributes = _attributes(section, index, self._values) | self._attributes
-            self._identifiers |= dict.fromkeys(_identifiers(section, index, self._values))
-        elif live or (index and section.phase is None):  # else nothing of it is there
-            self._thing(section, index, label, live)
-            if section.switch is not None:
-                self.switches[point] = replace(section.switch, oid=instance(section.switch.oid, index))
-
-    def _thing(self, section: Section, index: str, label: str, live: Sequence[Cell]) -> None:
-        attributes = _attributes(section, index, self._values)
-        identifiers = _identifiers(section, index, self._values)
-        match section.kind:
-            case Kind.INTERFACE:
-                made = InterfaceInfo(
-                    label,
-                    section.direction,
-                    foreign_ids=identifiers,
-                    switchable=section.switch is not None,
-                    **attributes,
-                )
-                known = self._interfaces.get(label)
-                self._interfaces[label] = made if known is None else _joined(known, made)
-                self._phases.setdefault(label, set()).update(one.phase for one in live if one.phase is not None)
-            case Kind.BATTERY:
-                self._batteries.setdefault(label, BatteryInfo(label, **attributes))
-            case Kind.COMPONENT:
-                made_of = EntityInfo(
-                    local=label,
-                    contained_in=self._backend,
-                    entity_class="component",
-                    foreign_ids=identifiers,
-                    **attributes,
-                )
-                self._components.setdefault(label, made_of)
-
-    def inventory(self) -> Inventory:
-        """All that was found."""
-        interfaces = [
-            replace(one, ac_phases=len(phases)) if (phases := self._phases[name]) and one.current_type == "ac" else one
-            for name, one in self._interfaces.items()
-        ]
-        device = EntityInfo(
-            **self._attributes,
-            identifier_persistence=Persistence.PERSISTENT if "uuid" in self._attributes else Persistence.UNKNOWN,
-            foreign_ids=tuple(self._identifiers),
-            interfaces=tuple(interfaces),
-            batteries=tuple(self._batteries.values()),
-        )
-        return Inventory((device, *self._components.values()))
+def _tell(builder: Builder, section: Section, index: str, values: Mapping[Oid, Value]) -> None:
+    """One row of a section, or a section without rows."""
+    label = _filled(section.name, index)
+    point = _point(section.kind, label)
+    cells = [cell(point, rule, index, _phase(section, index, rule.phase)) for rule in section.rules]
+    live = [one for one in cells if any(oid in values for oid in one.oids)]
+    if section.kind is not Kind.DEVICE and not live and (not index or section.phase is not None):
+        return  # nothing of it is there
+    attributes = _attributes(section, index, values)
+    identifiers = _identifiers(section, index, values)
+    match section.kind:
+        case Kind.DEVICE | Kind.COMPONENT:
+            builder.entity(point.entity, foreign_ids=identifiers, **attributes)
+        case Kind.INTERFACE:
+            builder.interface(InterfaceInfo(label, section.direction, foreign_ids=identifiers, **attributes))
+        case Kind.BATTERY:
+            builder.battery(BatteryInfo(label, **attributes))
+    for one in live:
+        builder.read(one)
+    if section.switch is not None:
+        oid = instance(section.switch.oid, index)
+        builder.switch(point, {Supply.ON: Write(oid, section.switch.on), Supply.OFF: Write(oid, section.switch.off)})
 
 
 async def _rows(client: Client, section: Section) -> list[Row]:
@@ -198,19 +171,6 @@ def _point(kind: Kind, label: str) -> Point:
             return Point(entity=label)
         case Kind.DEVICE:
             return Point()
-
-
-def _joined(one: InterfaceInfo, other: InterfaceInfo) -> InterfaceInfo:
-    """One interface that two sections speak of; what the first tells goes first."""
-    return replace(
-        one,
-        label=one.label or other.label,
-        current_type=one.current_type or other.current_type,
-        rated_current=one.rated_current if one.rated_current is not None else other.rated_current,
-        rated_power=one.rated_power if one.rated_power is not None else other.rated_power,
-        foreign_ids=tuple(dict.fromkeys((*one.foreign_ids, *other.foreign_ids))),
-        switchable=one.switchable or other.switchable,
-    )
 
 
 def _identifiers(section: Section, index: str, values: Mapping[Oid, Value]) -> tuple[ForeignId, ...]:

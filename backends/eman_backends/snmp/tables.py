@@ -108,6 +108,15 @@ class Condition:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Exponent:
+    """A power of ten that the device tells beside a number: 10 to the ``sign`` times what stands at ``oid``."""
+
+    oid: Oid
+    sign: int = 1  # -1 where the device tells decimal digits
+    words: Mapping[int, int] | None = None  # what its codes mean, where it does not tell the power itself
+
+
 Word = str | bool | frozenset[str]
 
 
@@ -126,6 +135,7 @@ class Rule:
     quantity: Quantity
     oid: Oid | None = None
     scale: Decimal = Decimal(1)
+    exponents: tuple[Exponent, ...] = ()
     between: tuple[Decimal, Decimal] | None = None
     absent: frozenset[int] = frozenset()
     zero_when: Condition | None = None  # a zero is believed only while this holds; some devices do not measure
@@ -139,6 +149,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         found = [self.oid] if self.oid is not None else []
+        found += [exponent.oid for exponent in self.exponents]
         found += [case.condition.oid for case in self.cases]
         found += [condition.oid for condition in (self.zero_when, self.negative_when) if condition is not None]
         object.__setattr__(self, "needs", tuple(dict.fromkeys(found)))

@@ -1,0 +1,7 @@
+"""The explorers of general MIBs, in the order in which a device is looked at."""
+
+from __future__ import annotations
+
+from .survey import Explorer
+
+EXPLORERS: tuple[Explorer, ...] = ()
