@@ -1,19 +1,11 @@
-"""The laws of the backend contract, asked of every installed backend and of the blueprint.
-
-Each backend offers ``tests/contract.py`` in its own folder with ``subject(tmp_path)``, an asynchronous context
-manager that yields a case: a device that works, how to reach it, and what can be done to it. docs/backends.md
-describes it; eman_backends/_blueprint/tests/contract.py is one to copy.
-"""
+"""The laws of the backend contract, asked of every installed backend and of the blueprint (tests/backend_cases.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import inspect
 import itertools
 import logging
-import random
 import re
 import threading
 import time
@@ -21,7 +13,6 @@ import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,48 +20,28 @@ import pytest
 from eman_netconf import safexml
 from eman_netconf.backend import (
     Backend,
-    Command,
-    CommandKind,
-    Context,
-    LimitsPower,
+    Inventory,
     Misconfigured,
-    Now,
     OutcomeUnknown,
-    Plugin,
+    Point,
+    Refused,
     SetsPowerState,
     StartsBatteryTest,
     Supply,
     SwitchesSupply,
     Unavailable,
+    Watches,
 )
 from eman_netconf.errors import RpcError
 from eman_netconf.yang import sources
 from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.schema import Schema
 from eman_netconf.yang.validate import validate
+from tests.backend_cases import AWAITS, PATIENCE, carry_out, context, device, folder, hook, packages, plugin_of
 from tests.pace import ten_milliseconds
 from tests.traces import WATCH, CancelledAt, is_input_or_output, leaves_nothing
 from tests.well_formed import check_inventory, check_pass
 from tools.backend_table import LEVELS
-
-PATIENCE = 60.0  # seconds after which a backend counts as one that does not end by itself
-AWAITS = 25  # how many awaits of one call are cancelled at, one after the other
-
-
-def packages() -> dict[str, str]:
-    """The package of every backend to be asked, by the plugin's name."""
-    found = {point.name: point.module for point in entry_points(group="eman_netconf.backends")}
-    return {"blueprint": "eman_backends._blueprint", **found}
-
-
-def plugin_of(package: str) -> Plugin:
-    plugin = importlib.import_module(package).PLUGIN
-    assert isinstance(plugin, Plugin)
-    return plugin
-
-
-def folder(package: str) -> Path:
-    return Path(str(importlib.import_module(package).__file__)).parent
 
 
 @pytest.fixture(params=sorted(packages().values()))
@@ -79,17 +50,9 @@ def package(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def fixture_module(package: str) -> ModuleType:
-    return importlib.import_module(f"{package}.tests.contract")
-
-
-@pytest.fixture
-async def case(fixture_module: ModuleType, tmp_path: Path) -> AsyncIterator[Any]:
+async def case(package: str, tmp_path: Path) -> AsyncIterator[Any]:
     """A device that works, and the way to it."""
-    subject = fixture_module.subject(tmp_path)
-    if inspect.isawaitable(subject):
-        subject = await subject
-    async with subject as case:
+    async with device(package, tmp_path) as case:
         yield case
 
 
@@ -102,26 +65,6 @@ def make(case: Any, tmp_path: Path) -> Callable[[], Backend]:
         return backend
 
     return build
-
-
-def context(tmp_path: Path) -> Context:
-    return Context(
-        name="it",
-        clock=lambda: Now(time.time(), time.monotonic()),
-        random=random.Random(1),
-        directory=tmp_path / "state",
-        log=logging.getLogger("eman_netconf.backend.it"),
-    )
-
-
-async def hook(case: Any, name: str) -> None:
-    """Do something to the device, or skip where the fixture cannot."""
-    does = getattr(case, name, None)
-    if does is None:
-        pytest.skip(f"the fixture of {case.plugin.name} cannot {name.replace('_', ' ')}")
-    done = does()
-    if inspect.isawaitable(done):
-        await done
 
 
 # --- building ---------------------------------------------------------------------------------------------------------
@@ -363,24 +306,36 @@ async def test_the_same_trouble_is_logged_once(
     assert [one for one, two in itertools.pairwise(said) if one == two] == []
 
 
+# --- what a device says by itself -------------------------------------------------------------------------------------
+
+
+async def test_a_watch_that_is_cancelled_at_any_await_leaves_nothing(make: Callable[[], Backend]) -> None:
+    """Wherever listening ends, passes and closing go on as if nobody had listened, and nothing is left."""
+    for at in range(AWAITS):
+        backend = make()
+        if not isinstance(backend, Watches):
+            assert not hasattr(backend, "watch"), "it watches, but not as Watches says"
+            return
+        async with leaves_nothing():
+            inventory = await backend.open()
+            cancelled = CancelledAt(_listen(backend, inventory), at)
+            task = asyncio.ensure_future(_finish(cancelled))
+            await backend.read()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            check_pass(inventory, await backend.read())
+            await backend.close()
+        if not cancelled.reached:
+            return
+
+
+async def _listen(backend: Watches, inventory: Inventory) -> None:
+    async for heard in backend.watch():
+        check_pass(inventory, heard)
+
+
 # --- commands ---------------------------------------------------------------------------------------------------------
-
-
-def carry_out(backend: Backend, command: Command) -> Awaitable[None]:
-    match command.kind:
-        case CommandKind.SET_POWER_STATE:
-            assert isinstance(backend, SetsPowerState)
-            return backend.set_power_state(command.point, str(command.value))
-        case CommandKind.SWITCH_SUPPLY:
-            assert isinstance(backend, SwitchesSupply)
-            return backend.switch_supply(command.point, Supply(str(command.value)))
-        case CommandKind.LIMIT_POWER:
-            assert isinstance(backend, LimitsPower)
-            assert not isinstance(command.value, str)
-            return backend.limit_power(command.point, command.value)
-        case CommandKind.TEST_BATTERY:
-            assert isinstance(backend, StartsBatteryTest)
-            return backend.test_battery(command.point)
 
 
 async def test_a_command_reaches_the_device_once(case: Any, make: Callable[[], Backend]) -> None:
@@ -428,6 +383,44 @@ async def test_a_command_to_a_dead_device_says_so(case: Any, make: Callable[[], 
         with pytest.raises((Unavailable, OutcomeUnknown)):
             async with asyncio.timeout(PATIENCE):
                 await carry_out(backend, case.orders[0])
+    finally:
+        await backend.close()
+
+
+async def test_what_the_inventory_offers_the_backend_can_do(make: Callable[[], Backend]) -> None:
+    """Outlets that can be switched, states that can be set and batteries that can be tested have who does it."""
+    backend = make()
+    try:
+        inventory = await backend.open()
+    finally:
+        await backend.close()
+    entities = inventory.entities
+    if any(interface.switchable for entity in entities for interface in entity.interfaces):
+        assert isinstance(backend, SwitchesSupply)
+    if any(states.settable for entity in entities for states in entity.state_sets):
+        assert isinstance(backend, SetsPowerState)
+    if any(battery.testable for entity in entities for battery in entity.batteries):
+        assert isinstance(backend, StartsBatteryTest)
+
+
+@pytest.mark.parametrize("point", [Point("no-such-part"), Point(interface="no-such-outlet"), Point(battery="none")])
+async def test_an_order_for_what_is_not_there_is_refused(case: Any, make: Callable[[], Backend], point: Point) -> None:
+    """An order about a point that the inventory does not have is Refused with a sentence, and nothing is sent."""
+    backend = make()
+    orders: list[Awaitable[None]] = []
+    try:
+        await backend.open()
+        if isinstance(backend, SwitchesSupply):
+            orders.append(backend.switch_supply(point, Supply.OFF))
+        if isinstance(backend, SetsPowerState):
+            orders.append(backend.set_power_state(point, "ieee1621-off"))
+        if isinstance(backend, StartsBatteryTest):
+            orders.append(backend.test_battery(point))
+        for order in orders:
+            with pytest.raises(Refused) as caught:
+                await order
+            assert len(str(caught.value).split()) >= 3
+        assert not orders or case.carried_out() == 0
     finally:
         await backend.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eman_netconf.backend import Backend, Context, Misconfigured, Plugin, Settings
+from eman_netconf.backend import Backend, Context, Finding, Misconfigured, Plugin, Settings
 
 from .backend import Blueprint
 
@@ -18,4 +18,17 @@ def build(settings: Settings, context: Context) -> Backend:
     return Blueprint(address, port, context)
 
 
-PLUGIN = Plugin(name="blueprint", module="eman-backend-blueprint", build=build)
+async def probe(address: str, settings: Settings, context: Context) -> Finding | None:
+    """The clamp at an address, None where something else answers. Raises Unavailable where nothing does."""
+    settings = {**settings, "address": address}
+    backend = build(settings, context)
+    try:
+        (device,) = (await backend.open()).entities
+    finally:
+        await backend.close()
+    if device.model is None or not device.model.startswith("Clamp"):
+        return None
+    return Finding(settings, f"clamp, model {device.model}", model=device.model)
+
+
+PLUGIN = Plugin(name="blueprint", module="eman-backend-blueprint", build=build, probe=probe)
