@@ -51,9 +51,7 @@ class Snmp:
 
     async def read(self) -> Pass:
         """One pass over everything the plan names. Raises Unavailable."""
-        plan = self._plan
-        if plan is None:
-            raise Unavailable(f"{self._target} is not open")
+        plan = self._opened()
         values = await self._client.get(plan.oids or [SYS_UP_TIME])
         if not values:
             raise Unavailable(f"{self._target} answers, but tells none of its values any more")
@@ -68,20 +66,37 @@ class Snmp:
         return Pass(tuple(made), missing)
 
     async def switch_supply(self, point: Point, supply: Supply) -> None:
-        """Write the command. Raises Refused, Unavailable, OutcomeUnknown."""
-        if self._plan is None:
-            raise Unavailable(f"{self._target} is not open")
-        writes = self._plan.switches.get(point)
+        """Switch the supply at an interface. Raises Refused, Unavailable, OutcomeUnknown."""
+        writes = self._opened().switches.get(point)
         if writes is None:
             raise Refused(f"{point.interface or 'this'} of {self._context.name} cannot be switched")
-        if supply not in {Supply.ON, Supply.OFF}:
+        if supply not in writes:
             raise Refused(f"supply can be switched on or off, not {supply}")
-        await self._client.set(writes[supply].oid, int(writes[supply].value))
+        await self._client.set(writes[supply])
+
+    async def set_power_state(self, point: Point, state: str) -> None:
+        """Order an entity into a power state or through a transition. Raises Refused, Unavailable, OutcomeUnknown."""
+        write = self._opened().states.get(point, {}).get(state)
+        if write is None:
+            raise Refused(f"{point.entity or 'this'} of {self._context.name} cannot be ordered into {state}")
+        await self._client.set(write)
+
+    async def test_battery(self, point: Point) -> None:
+        """Have a battery test itself. Raises Refused, Unavailable, OutcomeUnknown."""
+        write = self._opened().tests.get(point)
+        if write is None:
+            raise Refused(f"{point.battery or 'this'} of {self._context.name} has no test of its battery")
+        await self._client.set(write)
 
     async def close(self) -> None:
         """Let go of everything; safe at any time and twice."""
         self._plan = None
         self._client.close()
+
+    def _opened(self) -> Plan:
+        if self._plan is None:
+            raise Unavailable(f"{self._target} is not open")
+        return self._plan
 
     def _recognise(self, tables: tuple[Table, ...]) -> None:
         """A device that starts may answer before its tables are there. Raises Unavailable while that may be so."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
 from .complete import Answer, Complete, Kind, NoAnswerError, Oid, RejectedError, Value
 from .fast import Fast, UnusableError, suits
 from .settings import Target
+from .writes import Write
 
 ANSWER = 3.0  # seconds a request may take with all its tries; less than the deadline of a pass
-MOST_IN_ONE = 50  # variables in a request; to decode more would hold the loop
+MOST_IN_ONE = 50  # rows in an answer to GETBULK; to decode more would hold the loop
+LOSSES = 3  # in a row of answers to many variables, where half of them is answered, after which only half is asked for
 TOO_BIG, NO_SUCH_NAME, GENERAL_ERROR = 1, 2, 5  # error-status, RFC 3416 section 3
+PASSES_APART = 10  # after how many what the device refused is asked for again
 FAST_FAILURES = 3  # in a row, after which the fast path is left alone until the device is opened again
 
 STATUS = {
@@ -52,12 +55,16 @@ class Client:
         self._fast_failures = 0
         self._turn = asyncio.Lock()
         self._tries = target.retries + 1
-        self._chunk = min(target.max_repetitions, MOST_IN_ONE)  # variables in a GET
+        self._chunk = target.max_variables  # in a GET
+        self._losses = 0  # of answers to so many variables:
+        self._lost = 0
         self._bulk = target.bulk
         self._bulk_proven = False
-        self._repetitions = self._chunk
+        self._repetitions = min(target.max_repetitions, MOST_IN_ONE)
         self._absent: set[Oid] = set()  # known not to be there, so not to be asked for twice in a pass
-        self._poison: set[Oid] = set()  # make the device refuse a whole GET, so left out
+        self._poison: dict[Oid, None] = {}  # make the device refuse a whole GET, so left out; longest untried first
+        self._passes = 0  # with such names
+        self._free_at = 0.0  # when the device may be asked again, by the loop's time
         self._said: set[str] = set()
 
     async def open(self) -> None:
@@ -92,41 +99,54 @@ class Client:
         """The values that the device has under these names; what it does not have is left out.
 
         Raises Unavailable when the device does not answer. When it stops answering in the midst, what came is given,
-        unless only the ``whole`` is of use.
+        unless only the ``whole`` is of use. Names that made the device refuse a whole request are tried again from
+        time to time.
         """
         async with self._turn:
             values: dict[Oid, Value] = {}
             wanted = [name for name in dict.fromkeys(names) if name not in self._poison]
             answered = False
-            while wanted:
-                chunk, wanted = wanted[: self._chunk], wanted[self._chunk :]
-                try:
-                    values |= await self._get(chunk)
-                except Unavailable:
-                    if whole or not answered:
-                        raise
-                    break
-                answered = True
+            try:
+                while wanted:
+                    chunk, wanted = wanted[: self._chunk], wanted[self._chunk :]
+                    told, left = await self._get(chunk)
+                    values |= told
+                    wanted = [*left, *wanted]
+                    answered = True
+                if self._poison:
+                    values |= await self._try_again(set(names))
+            except Unavailable:
+                if whole or not answered:
+                    raise
+            finally:
+                self.rest()
             return values
 
     async def walk(self, column: Oid, most: int) -> list[str]:
-        """The indexes of the rows that ``column`` has, at most ``most``.
+        """The indexes of the rows that ``column`` has, at most ``most``. Raises Unavailable."""
+        return list(await self.column(column, most))
+
+    async def column(self, column: Oid, most: int) -> dict[str, Value]:
+        """What stands in ``column``, by the indexes of its rows, at most ``most``.
 
         Raises Unavailable. An agent whose names do not grow is believed up to there.
         """
         async with self._turn:
-            rows: list[str] = []
+            rows: dict[str, Value] = {}
             last = column
-            while len(rows) < most:
-                for name, value in await self._next(last, most - len(rows)):
+            seen = 0
+            while seen < most:
+                for name, value in await self._next(last, most - seen):
                     if not name.startswith(f"{column}.") or (name == last and value is None):
                         return rows
                     if _order(name) <= _order(last):
                         self.say(f"answers a walk of {column} in a circle; rows after it are not read")
                         return rows
-                    rows.append(name[len(column) + 1 :])
+                    if value is not None:
+                        rows[name[len(column) + 1 :]] = value
                     last = name
-                    if len(rows) == most:
+                    seen += 1
+                    if seen == most:
                         break
             self.say(f"has {most} rows or more below {column}; the others are not read")
             return rows
@@ -138,43 +158,51 @@ class Client:
             for start in range(0, len(prefixes), self._chunk):
                 chunk = prefixes[start : start + self._chunk]
                 answer = await self._ask(Kind.GET_NEXT, chunk)
-                answers = [answer]
+                variables: list[tuple[Oid, Value | None] | None]
                 if answer.status or len(answer.variables) != len(chunk):
                     answers = [await self._ask(Kind.GET_NEXT, [prefix]) for prefix in chunk]
-                variables = [variable for one in answers for variable in one.variables[: len(chunk)]]
-                for prefix, (name, value) in zip(chunk, variables, strict=False):
-                    if value is not None and name.startswith(f"{prefix}."):
-                        found[prefix] = value
+                    variables = [one.variables[0] if not one.status and one.variables else None for one in answers]
+                else:
+                    variables = list(answer.variables)
+                for prefix, variable in zip(chunk, variables, strict=True):
+                    if variable is not None and variable[1] is not None and variable[0].startswith(f"{prefix}."):
+                        found[prefix] = variable[1]
             return found
 
-    async def set(self, name: Oid, value: int) -> None:
-        """Set an integer, once. Raises Refused, Unavailable, OutcomeUnknown."""
+    async def set(self, write: Write) -> None:
+        """Write, once. Raises Refused, Unavailable, OutcomeUnknown."""
         async with self._turn:
             try:
                 await self._complete.address()  # who cannot be found has not been told
             except NoAnswerError as error:
                 raise Unavailable(f"{self._target} {error}") from None
+            await self._pace()
             try:
-                answer = await self._complete.ask(Kind.SET, [name], wait=ANSWER, value=value)
+                answer = await self._complete.ask(Kind.SET, [write.oid], wait=ANSWER, write=write)
             except RejectedError as error:
                 raise Refused(f"{self._target}: {error}") from None
             except NoAnswerError as error:
-                raise OutcomeUnknown(f"{self._target} was told to set {name} to {value} and {error}") from None
+                raise OutcomeUnknown(f"{self._target} was told to set {write} and {error}") from None
             finally:
                 self.rest()
             # some agents give no error, but no value either
             status = answer.status or (NO_SUCH_NAME if all(given is None for _, given in answer.variables) else 0)
             if status:
                 reason = STATUS.get(status, f"error {status}")
-                raise Refused(f"{self._target} does not set {name} to {value}: {reason}")
+                raise Refused(f"{self._target} does not set {write}: {reason}")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def _get(self, names: Sequence[Oid]) -> dict[Oid, Value]:
-        """One GET; the complete path fills in what the fast one could not tell."""
+    async def _get(self, names: Sequence[Oid]) -> tuple[dict[Oid, Value], Sequence[Oid]]:
+        """The values of one GET, and the names that are still to be asked for.
+
+        The complete path fills in what the fast one could not tell. Where the answer does not come, the last try asks
+        for half: some devices lose answers that are longer than a packet.
+        """
         values: dict[Oid, Value] = {}
         tried = 0
         if self._fast is not None and self._fast_failures < FAST_FAILURES:
+            await self._pace()
             try:
                 async with asyncio.timeout(ANSWER / self._tries):
                     values = await self._fast.get(names, ANSWER / self._tries)
@@ -184,15 +212,48 @@ class Client:
                 self._fast_failures += 1
             except UnusableError:
                 self._fast_failures += 1
+            if len(values) == len(names):
+                self._arrived(names)
+                return values, ()
             names = [name for name in names if name not in values and name not in self._absent]
         if not names:
-            return values
+            return values, ()
         if tried == self._tries:
             raise self._silence("does not answer")
-        try:
-            return values | await self._get_completely(names, self._tries - tried)
-        finally:
-            self.rest()
+        if self._tries == 1 or len(names) == 1:
+            return values | await self._get_completely(names, self._tries - tried), ()
+        if self._tries - tried > 1:
+            try:
+                values |= await self._get_completely(names, self._tries - tried - 1)
+            except Unavailable:
+                pass
+            else:
+                self._arrived(names)
+                return values, ()
+        half = (len(names) + 1) // 2
+        values |= await self._get_completely(names[:half], 1)
+        self._losses, self._lost = self._losses + 1, len(names)
+        if self._losses >= LOSSES:
+            self._losses = 0
+            self._chunk = min(self._chunk, half)
+            self.say(f"answers {half} variables in a request, but loses {len(names)}; it is asked for fewer")
+        return values, names[half:]
+
+    def _arrived(self, names: Sequence[Oid]) -> None:
+        if len(names) >= self._lost:
+            self._losses = 0
+
+    async def _try_again(self, names: Collection[Oid]) -> dict[Oid, Value]:
+        """Now and then, what the device refused: one name, and while it is told now, the next."""
+        values: dict[Oid, Value] = {}
+        self._passes += 1
+        if self._passes % PASSES_APART == 0:
+            for name in [name for name in self._poison if name in names]:
+                del self._poison[name]
+                values |= await self._get_completely([name], self._tries)
+                if name in self._poison:
+                    break
+        return values
 
     async def _get_completely(self, names: Sequence[Oid], tries: int) -> dict[Oid, Value]:
         """One GET, in halves where it is too big, without what the device stumbles over."""
@@ -204,13 +265,11 @@ class Client:
             self._absent.difference_update(values)
             return values
         if len(names) == 1:
-            if answer.status == NO_SUCH_NAME:
-                self._poison.add(names[0])
+            self._poison[names[0]] = None
             return {}
         if answer.status in {NO_SUCH_NAME, GENERAL_ERROR} and 1 <= answer.position <= len(names):
             bad = names[answer.position - 1]
-            if answer.status == NO_SUCH_NAME:
-                self._poison.add(bad)
+            self._poison[bad] = None
             return await self._get_completely([name for name in names if name != bad], tries)
         middle = len(names) // 2
         if answer.status == TOO_BIG:
@@ -250,6 +309,7 @@ class Client:
         """One question, asked again while there is no answer. Raises Unavailable."""
         reason = ""
         for _ in range(tries or self._tries):
+            await self._pace()
             try:
                 return await self._complete.ask(kind, names, wait=ANSWER / self._tries, repetitions=repetitions)
             except NoAnswerError as error:
@@ -257,6 +317,14 @@ class Client:
             except RejectedError as error:
                 raise Unavailable(f"{self._target}: {error}") from None
         raise self._silence(reason)
+
+    async def _pace(self) -> None:
+        """Wait until the device may be asked again."""
+        if self._target.gap:
+            now = asyncio.get_running_loop().time()
+            if now < self._free_at:
+                await asyncio.sleep(self._free_at - now)
+            self._free_at = max(now, self._free_at) + self._target.gap
 
     def _silence(self, reason: str) -> Unavailable:
         return Unavailable(f"{self._target} {reason}: check its address, its rules of access and the credentials")

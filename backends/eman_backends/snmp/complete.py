@@ -15,6 +15,7 @@ from pysnmp.proto.api import v2c
 
 from .settings import Community, Target
 from .usm import Message, Usm
+from .writes import Syntax, Write
 
 Oid = str  # dotted numbers without a leading dot
 Value = int | bytes | str  # str is an OID or an IPv4 address
@@ -22,6 +23,7 @@ Value = int | bytes | str  # str is an OID or an IPv4 address
 RECKONED = 320  # octets an answer may have for each variable asked for: an OID and a text of 255
 SHORTEST = 2048  # octets an answer may have anyway
 REPORTS_TAKEN = 3  # engine id, time, and once more
+NUMBER_OF = {"v1": 0, "v2c": 1}  # in a message of a community (RFC 1157 section 4, RFC 1901 section 3)
 
 
 class Kind(Enum):
@@ -33,10 +35,19 @@ class Kind(Enum):
     SET = v2c.SetRequestPDU
 
 
+_TYPES: dict[Syntax, Any] = {
+    Syntax.INTEGER: rfc1902.Integer32,
+    Syntax.UNSIGNED: rfc1902.Unsigned32,  # the same on the wire as Gauge32
+    Syntax.OBJECT: rfc1902.ObjectIdentifier,
+    Syntax.OCTETS: rfc1902.OctetString,
+    Syntax.TICKS: rfc1902.TimeTicks,
+}
+
+
 class Answer(NamedTuple):
     """A response: error-status, error-index (RFC 3416 section 3) and the variables; None where there is no value.
 
-    An end of the MIB is None too, under the name that was asked for.
+    An end of the MIB is None too, under the name that was asked for; in SNMPv1 both are noSuchName for the whole.
     """
 
     status: int
@@ -65,19 +76,21 @@ class Complete:
         self._usm: Usm | None = None
 
     async def ask(
-        self, kind: Kind, names: Sequence[Oid], *, wait: float, repetitions: int = 0, value: int | None = None
+        self, kind: Kind, names: Sequence[Oid], *, wait: float, repetitions: int = 0, write: Write | None = None
     ) -> Answer:
         """One request, one answer, within ``wait`` seconds. Raises NoAnswerError, RejectedError.
 
-        A request is sent once; only one that the device reports not to have processed is sent anew.
+        A request is sent once; only one that the device reports not to have processed is sent anew. ``write`` belongs
+        to a SET.
         """
+        given = v2c.null if write is None else _TYPES[write.syntax](write.value)
         self._longest = max(SHORTEST, RECKONED * len(names) * max(repetitions, 1))
         try:
             async with asyncio.timeout(wait):
                 await self._open()
                 if isinstance(self._target.credentials, Community):
-                    return await self._plainly(_pdu(kind, names, repetitions, value), self._target.credentials)
-                return await self._securely(_pdu(kind, names, repetitions, value), settled=kind is Kind.SET)
+                    return await self._plainly(_pdu(kind, names, repetitions, given), self._target.credentials)
+                return await self._securely(_pdu(kind, names, repetitions, given), settled=kind is Kind.SET)
         except TimeoutError:
             raise NoAnswerError("does not answer") from None
         except OSError as error:
@@ -114,6 +127,7 @@ class Complete:
         v2c.apiPDU.set_request_id(pdu, number)
         message = v2c.Message()
         v2c.apiMessage.set_defaults(message)
+        message.setComponentByPosition(0, NUMBER_OF[community.version])
         v2c.apiMessage.set_community(message, community.name.encode())
         v2c.apiMessage.set_pdu(message, pdu)
         answer = await self._exchange(number, encoder.encode(message))
@@ -123,11 +137,11 @@ class Complete:
     async def _securely(self, pdu: Any, *, settled: bool) -> Answer:
         usm = await self._security()
         if settled and not usm.in_step:  # so that a command is not refused for its time and has to be said twice
-            await self._securely(_pdu(Kind.GET, ["1.3.6.1.2.1.1.3.0"], 0, None), settled=False)
+            await self._securely(_pdu(Kind.GET, ["1.3.6.1.2.1.1.3.0"]), settled=False)
         text = ""
         for _ in range(REPORTS_TAKEN + 1):
             number = self._number()
-            asked = pdu if usm.acquainted else _pdu(Kind.GET, [], 0, None)
+            asked = pdu if usm.acquainted else _pdu(Kind.GET, [])
             v2c.apiPDU.set_request_id(asked, number)
             message = await self._exchange(number, usm.wrap(number, asked))
             assert isinstance(message, Message)
@@ -174,8 +188,8 @@ class Complete:
             message = self._usm.unwrap(datagram)
             return message.number, message
         message, _ = decoder.decode(datagram, asn1Spec=v2c.Message())
-        if int(message[0]) != 1:
-            raise ValueError("not a message of SNMPv2c")
+        if int(message[0]) != NUMBER_OF.get(self._target.version):
+            raise ValueError("not a message of the version that is spoken")
         pdu = v2c.apiMessage.get_pdu(message)
         return int(v2c.apiPDU.get_request_id(pdu)), _answer(pdu)
 
@@ -205,14 +219,14 @@ class _Ear(asyncio.DatagramProtocol):
             self._unheard(exc)
 
 
-def _pdu(kind: Kind, names: Sequence[Oid], repetitions: int, value: int | None) -> Any:
+def _pdu(kind: Kind, names: Sequence[Oid], repetitions: int = 0, given: Any = v2c.null) -> Any:
+    """A PDU of SNMPv2, which for GET, GETNEXT and SET is that of SNMPv1 too."""
     pdu = kind.value()
     if kind is Kind.GET_BULK:
         v2c.apiBulkPDU.set_defaults(pdu)
         v2c.apiBulkPDU.set_max_repetitions(pdu, repetitions)
     else:
         v2c.apiPDU.set_defaults(pdu)
-    given = v2c.null if value is None else rfc1902.Integer32(value)
     v2c.apiPDU.set_varbinds(pdu, [(name, given) for name in names])
     return pdu
 

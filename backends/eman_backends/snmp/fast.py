@@ -78,7 +78,11 @@ class Fast:
         credentials = self._target.credentials
         if isinstance(credentials, Community):
             return SnmpSession(
-                self._address, self._target.port, community=credentials.name, version=SnmpVersion.v2c, timeout=wait
+                self._address,
+                self._target.port,
+                community=credentials.name,
+                version=SnmpVersion.v1 if credentials.version == "v1" else SnmpVersion.v2c,
+                timeout=wait,
             )
         session = SnmpSession(
             self._address,

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from eman_netconf.backend import Misconfigured, Settings
 
 AUTH = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+VERSIONS = ("v1", "v2c", "v3")
 PRIV = ("des", "aes128", "aes192", "aes256")
 SHORTEST_KEY = 8  # characters, RFC 3414 section 11.2
 
 
 @dataclass(frozen=True, slots=True)
 class Community:
-    """SNMPv2c: the community is all there is, and it goes over the wire in clear text."""
+    """SNMPv1 and SNMPv2c: the community is all there is, and it goes over the wire in clear text."""
 
     name: str = field(repr=False)
+    version: str = "v2c"  # or v1, which has no GETBULK and tells of one missing object at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,17 @@ class Target:
     tables: tuple[str, ...] = ()
     bulk: bool = True
     max_repetitions: int = 25
+    max_variables: int = 50
     retries: int = 1
+    gap: float = 0.0  # seconds between two requests
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port}"
+
+    @property
+    def version(self) -> str:
+        """The version of SNMP, as the configuration calls it."""
+        return self.credentials.version if isinstance(self.credentials, Community) else "v3"
 
 
 def target(settings: Settings) -> Target:
@@ -52,20 +61,23 @@ def target(settings: Settings) -> Target:
     address = settings.get("address")
     if not isinstance(address, str) or not address:
         raise Misconfigured("the address of the device is missing: set snmp/address")
-    versions = [name for name in ("v2c", "v3") if name in settings]
+    versions = [name for name in VERSIONS if name in settings]
     if len(versions) != 1:
-        raise Misconfigured("the device needs one version of SNMP: set either snmp/v2c or snmp/v3")
+        raise Misconfigured("the device needs one version of SNMP: set one of snmp/v1, snmp/v2c and snmp/v3")
+    version = versions[0]
     tables = settings.get("table", ())
     if isinstance(tables, str) or not all(isinstance(name, str) for name in tables):
         raise Misconfigured("snmp/table is a list of the names of tables")
     return Target(
         address=address,
         port=_number(settings, "port", 161, 1, 65535),
-        credentials=_community(settings["v2c"]) if versions == ["v2c"] else _user(settings["v3"]),
+        credentials=_user(settings["v3"]) if version == "v3" else _community(settings[version], version),
         tables=tuple(tables),
-        bulk=bool(settings.get("bulk", True)),
+        bulk=bool(settings.get("bulk", True)) and version != "v1",
         max_repetitions=_number(settings, "max-repetitions", 25, 1, 100),
+        max_variables=_number(settings, "max-variables", 50, 1, 100),
         retries=_number(settings, "retries", 1, 0, 10),
+        gap=_number(settings, "request-gap", 0, 0, 1000) / 1000,
     )
 
 
@@ -76,11 +88,11 @@ def _number(settings: Settings, name: str, default: int, low: int, high: int) ->
     return value
 
 
-def _community(settings: Settings) -> Community:
+def _community(settings: Settings, version: str) -> Community:
     name = settings.get("community")
     if not isinstance(name, str) or not name:
-        raise Misconfigured("the community of the device is missing: set snmp/v2c/community")
-    return Community(name)
+        raise Misconfigured(f"the community of the device is missing: set snmp/{version}/community")
+    return Community(name, version)
 
 
 def _user(settings: Settings) -> User:

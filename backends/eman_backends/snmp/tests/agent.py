@@ -30,6 +30,7 @@ class Agent:
     seen: list[type] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     port: int = 0
+    version: int = 1  # of the last question, and so of its answer
 
     def __post_init__(self) -> None:
         self.tree = {oid(name): value for name, value in self.values.items()}
@@ -37,6 +38,7 @@ class Agent:
 
     def answers(self, datagram: bytes) -> Iterable[bytes]:
         message, _ = decoder.decode(datagram, asn1Spec=v2c.Message())
+        self.version = int(message[0])
         pdu = v2c.apiMessage.get_pdu(message)
         self.seen.append(type(pdu))
         self.sizes.append(len(v2c.apiPDU.get_varbinds(pdu)))
@@ -60,6 +62,7 @@ class Agent:
         response.setComponentByPosition(2, at, verifyConstraints=False)
         message = v2c.Message()
         v2c.apiMessage.set_defaults(message)
+        message.setComponentByPosition(0, self.version)
         v2c.apiMessage.set_community(message, "public")
         v2c.apiMessage.set_pdu(message, response)
         return bytes(encoder.encode(message))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pysnmp.proto import rfc1902
 
 from eman_backends.snmp import client as seam
+from eman_backends.snmp.client import Client
 from eman_backends.snmp.complete import Complete, Kind
 from eman_backends.snmp.settings import Community, Target
-from eman_backends.snmp.tests.agent import GET_BULK, SET, Agent, serving, switch
+from eman_backends.snmp.tests.agent import GET_BULK, SET, Agent, oid, serving, switch
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.counterparts import Counterpart, snmpsim
 from eman_backends.snmp.tests.told import of, outlet
+from eman_backends.snmp.writes import Syntax, Write
 from eman_netconf.backend import OutcomeUnknown, Point, Quantity, Refused, Supply, Unavailable
 
 RPDU2 = "1.3.6.1.4.1.318.1.1.26.9.2"
@@ -35,7 +40,7 @@ async def written(target: Target, oid: str, value: int | None = None) -> Any:
     way = Complete(target, random.Random(2))
     try:
         if value is not None:
-            await way.ask(Kind.SET, [oid], wait=60, value=value)
+            await way.ask(Kind.SET, [oid], wait=60, write=Write(oid, value))
         return (await way.ask(Kind.GET, [oid], wait=60)).variables[0][1]
     finally:
         way.close()
@@ -88,6 +93,60 @@ async def test_what_has_no_switch_is_not_asked(make: Make) -> None:
         with pytest.raises(Refused, match="on or off"):
             await backend.switch_supply(outlet("port-1.1"), Supply.SWITCHING)
         assert SET not in agent.seen
+
+
+@pytest.mark.parametrize(
+    ("write", "tag", "value"),
+    [
+        (Write("1.3.6.1.4.1.9.1.0", -2), 0x02, b"\xfe"),
+        (Write("1.3.6.1.4.1.9.1.0", 4000000000, Syntax.UNSIGNED), 0x42, b"\x00\xee\x6b\x28\x00"),
+        (Write("1.3.6.1.4.1.9.1.0", 6000, Syntax.TICKS), 0x43, b"\x17\x70"),
+        (Write("1.3.6.1.4.1.9.1.0", b"off\x00", Syntax.OCTETS), 0x04, b"off\x00"),
+        (
+            Write("1.3.6.1.4.1.9.1.0", "1.3.6.1.2.1.33.1.7.7.4", Syntax.OBJECT),
+            0x06,
+            bytes.fromhex("2b060102012101070704"),
+        ),
+    ],
+    ids=lambda one: one.syntax.value if isinstance(one, Write) else "",
+)
+async def test_every_type_is_written_as_itself(write: Write, tag: int, value: bytes) -> None:
+    """A value goes over the wire with the type that the object has (RFC 3416 section 3)."""
+    heard: list[bytes] = []
+
+    def notes(agent: Agent, pdu: Any, datagram: bytes) -> None:
+        heard.append(datagram)
+
+    async with serving(Agent(switch(), notes)) as agent:
+        client = Client(at(agent.port), random.Random(1), logging.getLogger(__name__))
+        try:
+            await client.set(write)
+        finally:
+            client.close()
+    assert [datagram.endswith(bytes([tag, len(value)]) + value) for datagram in heard] == [True]
+
+
+@pytest.mark.parametrize("what", ["state", "test"])
+async def test_states_and_tests_are_written_as_planned(make: Make, what: str) -> None:
+    """A power state and a battery's test are one SET of what the plan says, and what is not planned is refused."""
+    name = "1.3.6.1.4.1.9.1.0"
+    async with serving(Agent(switch() | {name: rfc1902.Integer32(1)})) as agent:
+        backend = make(at(agent.port))
+        await backend.open()
+        assert backend._plan is not None
+        if what == "state":
+            backend._plan = replace(backend._plan, states={Point(): {"ieee1621-off": Write(name, 2)}})
+            await backend.set_power_state(Point(), "ieee1621-off")
+            for point, state in ((Point(), "ieee1621-on"), (Point("pse-1"), "ieee1621-off")):
+                with pytest.raises(Refused, match=f"cannot be ordered into {state}"):
+                    await backend.set_power_state(point, state)
+        else:
+            backend._plan = replace(backend._plan, tests={Point(battery="battery"): Write(name, 2)})
+            await backend.test_battery(Point(battery="battery"))
+            with pytest.raises(Refused, match="has no test of its battery"):
+                await backend.test_battery(Point(battery="another"))
+        assert agent.seen.count(SET) == 1
+        assert agent.tree[oid(name)] == 2
 
 
 async def test_a_backend_that_is_not_open_says_so(make: Make) -> None:

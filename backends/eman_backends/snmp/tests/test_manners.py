@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import socket
@@ -117,7 +118,7 @@ async def test_a_device_that_falls_silent_in_the_midst_gives_what_it_gave(make: 
         return None if len(answered) == 1 else []
 
     async with serving(Agent(switch(12), tires)) as agent:
-        backend = make(at(agent.port, max_repetitions=10, retries=0))
+        backend = make(at(agent.port, max_variables=10, retries=0))
         await backend.open()
         spoiled = True
         result = await backend.read()
@@ -181,6 +182,77 @@ async def test_too_big_answers_are_asked_for_in_smaller_parts(make: Make) -> Non
         await backend.read()
         assert len(agent.seen) - asked <= 41 / 3 + 1
         assert max(agent.sizes[asked:]) <= 4
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_device_that_loses_long_answers_is_asked_for_less(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Where answers to many variables get lost the last try asks for half; after some passes only half is asked for."""
+    careless = False
+
+    def loses(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
+        return [] if careless and type(pdu) is GET and agent.sizes[-1] > 6 else None
+
+    async with serving(Agent(switch(4), loses)) as agent:
+        backend = make(at(agent.port, max_variables=10))
+        await backend.open()
+        careless = True
+        for _ in range(seam.LOSSES):
+            result = await backend.read()
+            assert len(result.readings) == 9
+            assert not result.missing
+        asked = len(agent.seen)
+        assert len((await backend.read()).readings) == 9
+        assert agent.sizes[asked:] == [5, 4]
+    said = [record.getMessage() for record in caplog.records]
+    assert (
+        said.count(f"127.0.0.1 port {agent.port} answers 5 variables in a request, but loses 9; it is asked for fewer")
+        == 1
+    )
+
+
+async def test_a_value_that_the_device_fails_to_tell_is_left_out(make: Make) -> None:
+    """genErr for one variable costs one more request, once, and not the others; later the variable is tried again."""
+    broken = oid(f"{PORTS[:-2]}.6.1.2")
+    failing = False
+
+    def fails(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
+        names = [tuple(name) for name, _ in v2c.apiPDU.get_varbinds(pdu)]
+        return [agent.fault(pdu, 5, names.index(broken) + 1)] if failing and broken in names else None
+
+    async with serving(Agent(switch(3), fails)) as agent:
+        backend = make(at(agent.port))
+        await backend.open()
+        failing = True
+        for _ in range(2):
+            assert len((await backend.read()).readings) == 6
+        asked = len(agent.seen)
+        await backend.read()
+        assert len(agent.seen) - asked == 1
+        failing = False
+        for _ in range(seam.PASSES_APART):
+            result = await backend.read()
+        assert len(result.readings) == 7
+
+
+async def test_requests_keep_their_distance(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two requests there is the gap of the settings, over passes and commands too."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float, *more: Any) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    async with serving(Agent(switch(3))) as agent:
+        backend = make(at(agent.port, gap=100.0))
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "sleep", noted)
+            await backend.open()
+            await backend.read()
+            await backend.switch_supply(outlet("port-1.1"), Supply.OFF)
+        waits = [seconds for seconds in slept if seconds]
+        assert len(waits) == len(agent.seen) - 1
+        assert all(later - earlier > 90 for earlier, later in itertools.pairwise(waits))
 
 
 @pytest.mark.parametrize("at_index", [True, False])

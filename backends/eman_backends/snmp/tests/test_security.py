@@ -41,7 +41,7 @@ async def test_a_device_is_read_with_every_level_of_security(make: Make, agent: 
     inventory = await backend.open()
     result = await backend.read()
     assert [entity.local for entity in inventory.entities] == ["", "pse-1"]
-    assert inventory.entities[1].contained_in == "it"
+    assert inventory.entities[1].contained_in == ""
     assert inventory.entities[1].nameplate_power == 370
     assert of(result, Point("pse-1")) == {Quantity.ACTIVE_POWER: 212}
     assert of(result, outlet("port-1.2")) == {Quantity.SUPPLY_STATE: Supply.ON, Quantity.IN_USE: False}

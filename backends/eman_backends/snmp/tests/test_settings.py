@@ -32,18 +32,28 @@ def test_every_leaf_arrives() -> None:
     leaves = {"auth_protocol": "sha384", "auth_key": "12345678", "priv_protocol": "aes256", "priv_key": "87654321"}
     settings = v3(**leaves, context_name="power", engine_id="80001f8804")
     settings |= {"port": 1161, "bulk": False, "max-repetitions": 10, "retries": 0, "table": ["rfc1628-ups"]}
+    settings |= {"max-variables": 20, "request-gap": 250}
     user = User("eman", "sha384", "12345678", "aes256", "87654321", "power", bytes.fromhex("80001f8804"))
-    assert target(settings) == Target("192.0.2.1", 1161, user, ("rfc1628-ups",), False, 10, 0)
+    assert target(settings) == Target("192.0.2.1", 1161, user, ("rfc1628-ups",), False, 10, 20, 0, 0.25)
+
+
+def test_the_first_version_has_no_getbulk() -> None:
+    """SNMPv1 has a community too, and whatever bulk says, there is none."""
+    settings = {"address": "192.0.2.1", "v1": {"community": "public"}, "bulk": True}
+    assert target(settings) == Target("192.0.2.1", 161, Community("public", "v1"), bulk=False)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "address": ({"v2c": {"community": "x"}}, "snmp/address"),
-    "version": ({"address": "x"}, "v2c or snmp/v3"),
+    "version": ({"address": "x"}, "snmp/v1, snmp/v2c and snmp/v3"),
     "versions": (V2C | {"v3": {}}, "one version"),
     "community": ({"address": "x", "v2c": {}}, "snmp/v2c/community"),
     "port": (V2C | {"port": 0}, "snmp/port"),
     "repetitions": (V2C | {"max-repetitions": 101}, "snmp/max-repetitions"),
     "retries": (V2C | {"retries": True}, "snmp/retries"),
+    "variables": (V2C | {"max-variables": 0}, "snmp/max-variables"),
+    "gap": (V2C | {"request-gap": 1001}, "snmp/request-gap"),
+    "first version": ({"address": "x", "v1": {}}, "snmp/v1/community"),
     "tables": (V2C | {"table": "rfc1628-ups"}, "snmp/table"),
     "table": (V2C | {"table": ["toaster"]}, "there is no table toaster; there are apc-rpdu, "),
     "user": ({"address": "x", "v3": {}}, "snmp/v3/user-name"),
