@@ -167,6 +167,28 @@ async def test_a_device_that_stays_away_is_opened_anew(bench: Bench, caplog: pyt
     assert "again" in told[1]
 
 
+async def test_a_device_that_opens_and_is_never_read_is_told_of_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who says who he is and nothing else is gone until he is read: one line in the log, and pauses that grow."""
+    monkeypatch.setattr(poller, "FIRST_BACK_OFF", 0.01)
+    pauses: list[float] = []
+    pause = poller.Link._pause
+
+    async def noted(link: poller.Link, seconds: float) -> None:
+        pauses.append(seconds)
+        await pause(link, seconds)
+
+    monkeypatch.setattr(poller.Link, "_pause", noted)
+    bench.prepare = lambda device: setattr(device, "on_read", fail)
+    bench.configure("a", poll_interval=0.01)
+    await bench.seen.until(lambda: len(pauses) == 3)
+    assert pauses == [0.01, 0.02, 0.04]
+    assert len([record for record in caplog.records if "backend a" in record.message]) == 1
+    bench.devices["a"].on_read = None
+    await bench.seen.until(lambda: bench.seen.passes)
+
+
 async def test_a_command_is_sent_once_and_read_back(bench: Bench) -> None:
     """An accepted command is told, and the device is read at once."""
     bench.configure("a", poll_interval=3600)

@@ -194,6 +194,7 @@ class Link:
         self._commands: asyncio.Queue[Command] = asyncio.Queue(COMMANDS_WAITING)
         self._stopping = False
         self._error: str | None = None
+        self._told = False  # that it failed is in the log, and no pass has worked since
         self._read_at = -math.inf  # by the loop's time
         self._asking: asyncio.Timeout | None = None  # the deadline of what the device is asked right now
 
@@ -227,9 +228,8 @@ class Link:
             back_off = FIRST_BACK_OFF
             while not self._stopping:
                 self._step(Happening.START if self.state is LinkState.CLOSED else Happening.RETRY)
-                if await self._open(backend):
+                if await self._open(backend) and await self._poll(backend):
                     back_off = FIRST_BACK_OFF
-                    await self._poll(backend)
                 await self._close(backend)
                 if not self._stopping and not self.reopen:
                     await self._pause(back_off)
@@ -274,8 +274,6 @@ class Link:
         except Exception as error:  # noqa: BLE001 - a backend may be anybody's code; its faults are its own
             self._failed(error, "open")
             return False
-        if self._error is not None:
-            log.info("backend %s: reachable again", self.config.name)
         self._error = None
         self._receiver.inventory(self.config.name, inventory)
         self._step(Happening.OPENED)
@@ -289,22 +287,26 @@ class Link:
         finally:
             self._asking = None
 
-    async def _poll(self, backend: Backend) -> None:
-        """Pass after pass, commands between them, until stopped, asked to reopen, or given up."""
-        failures = 0
+    async def _poll(self, backend: Backend) -> bool:
+        """Pass after pass, commands between them, until stopped, asked to reopen, or given up; whether any worked."""
+        passes = failures = 0
         watching = self._watch(backend)
         try:
             while not self._stopping and not self.reopen:
-                failures = 0 if await self._read(backend) else failures + 1
+                if await self._read(backend):
+                    passes, failures = passes + 1, 0
+                else:
+                    failures += 1
                 if failures >= STALE_PASSES:
                     self._step(Happening.GAVE_UP)
-                    return
+                    break
                 await self._until_next(backend)
         finally:
             if watching is not None:
                 watching.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watching
+        return passes > 0
 
     async def _read(self, backend: Backend) -> bool:
         self.hurried = False
@@ -315,9 +317,9 @@ class Link:
         except Exception as error:  # noqa: BLE001 - as in _open
             self._failed(error, "read")
             return False
-        if self._error is not None:
+        if self._told:
             log.info("backend %s: answers again", self.config.name)
-            self._error = None
+        self._told, self._error = False, None
         self._receiver.readings(self.config.name, result)
         self._step(Happening.ANSWERED, duration=self._clock.now().mono - started)
         return True
@@ -416,9 +418,9 @@ class Link:
         text = f"{doing}: {_sentence(error)}"
         if not isinstance(error, (BackendError, TimeoutError)):
             log.error("backend %s: %s failed unexpectedly", self.config.name, doing, exc_info=error)
-        elif self._error is None:
+        elif not self._told:
             log.warning("backend %s: %s", self.config.name, text)
-        self._error = text
+        self._told, self._error = True, text
         self._step(Happening.FAILED)
 
     def _step(self, happening: Happening, duration: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from eman_backends.simulated import PLUGIN
@@ -35,8 +36,9 @@ class Case:
         Command(2, "", CommandKind.SWITCH_SUPPLY, Point(interface="outlet-16"), "on", 5.0),
     )
 
-    @property
+    @cached_property
     def site(self) -> Site:
+        """The site that an open backend has built, which from now on outlives it as a real one does."""
         return site_of(self.directory)
 
     def die(self) -> None:
