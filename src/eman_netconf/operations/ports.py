@@ -70,6 +70,9 @@ class Sessions(Protocol):
     async def kill(self, session_id: int, /, by: int | None = None) -> bool:
         """End a session as ``by`` asks; True when it is gone with its locks, False when there is none."""
 
+    async def departed(self, session_id: int, /) -> None:
+        """Return when the client of a session has gone."""
+
 
 class Receivers(Protocol):
     """Who receives the event stream in its own session (RFC 5277)."""

@@ -21,16 +21,13 @@ from eman_netconf.energy.site import Site
 from eman_netconf.errors import ErrorTag, RpcError, RpcErrors
 from eman_netconf.messages.rpc import Output, Rpc, SessionInfo
 from eman_netconf.operations.ports import ActionHandler, Server
-from eman_netconf.server.secrets import CRYPT_HASH, SECRET
+from eman_netconf.server.secrets import CRYPT_HASH, MASK, SECRET
 from eman_netconf.server.sessions import End, Sessions
 from eman_netconf.yang.diff import Change, invert
 from eman_netconf.yang.schema import Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode, Path, path_text
 
 log = logging.getLogger("eman_netconf.audit")
-
-#: What stands in place of a secret.
-MASK: Final = "***"
 
 #: Nodes and bytes of one change that a line holds; what is beyond is in the history of configurations.
 MOST_NODES: Final = 500
@@ -143,7 +140,7 @@ def _audited(action: str, handler: ActionHandler, site: Site) -> ActionHandler:
             raise
         finally:
             after = _state(site, path)
-            asked = _cut(given.xml())
+            asked = _cut(_bare(given).xml())
             _tell(
                 "control",
                 f"{_who(session)}: {action} at {path_text(path)}, {before} before, {after} after, {outcome}: {asked}",
@@ -258,6 +255,13 @@ def _shown(change: Change, room: Iterator[None]) -> Change | None:
         return Change(change.schema, change.key, change.op, change.old, change.new, children)
     old, new = (None if data is None else _masked(change.schema, data, room) for data in (change.old, change.new))
     return Change(change.schema, change.key, change.op, old, new)
+
+
+def _bare(given: Inner) -> Inner:
+    """An input without secrets."""
+    masked = _masked(given.schema, given, repeat(None, MOST_NODES))
+    assert isinstance(masked, Inner)
+    return masked
 
 
 def _masked(node: SchemaNode, data: Data, room: Iterator[None]) -> Data:

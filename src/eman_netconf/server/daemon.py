@@ -30,8 +30,8 @@ from eman_netconf.energy.places import retold
 from eman_netconf.errors import RpcError, RpcErrors
 from eman_netconf.messages.rpc import Reply, Rpc, SessionInfo
 from eman_netconf.nacm.judge import Nacm
+from eman_netconf.operations import discovery, series, topology
 from eman_netconf.operations import energy as actions
-from eman_netconf.operations import series, topology
 from eman_netconf.operations.dispatch import dispatch
 from eman_netconf.operations.history import Commits
 from eman_netconf.operations.monitoring import Monitoring, capabilities
@@ -43,6 +43,7 @@ from eman_netconf.server.backups import Backups
 from eman_netconf.server.certificates import Rule, read_rules
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Bootstrap
+from eman_netconf.server.discovery import Discovery
 from eman_netconf.server.energy import Energy
 from eman_netconf.server.events import Events
 from eman_netconf.server.files import write_private
@@ -218,6 +219,8 @@ class Daemon:
         self.energy.withheld.append(self.samples.hold)
         self.samples.sources.append(self.energy.hand_over)
         alarms = Alarms(self.schema, self.energy, self.datastores, events.notified)
+        plugins = {name: installed.plugin for name, installed in self._plugins.items()}
+        finder = Discovery(self.schema, plugins, self.clock, vault, self.bootstrap.state)
         receivers = events.wire(self.sessions, self.datastores, judge)
         self.subscriptions = Subscriptions(
             self.schema, self.datastores, self.sessions, judge, events.streams, receivers, self.energy, self.clock
@@ -237,7 +240,10 @@ class Daemon:
             read_commits=self.journal.read,
             files=_files(self.bootstrap),
             actions={
-                **audit.audited({**actions.actions(self.energy), **alarms.actions()}, self.energy.domain.site),
+                **audit.audited(
+                    {**actions.actions(self.energy), **alarms.actions(), **discovery.actions(finder)},
+                    self.energy.domain.site,
+                ),
                 **topology.actions(self.energy.domain),
                 **series.actions(self.energy, self.samples),
                 **self.commits.actions(),

@@ -23,6 +23,7 @@ from eman_netconf.yang.tree import Path
 
 CLEAR = "$0$"
 CIPHER = "$aes$"
+MASK = "***"  # what stands in place of a secret where somebody reads
 SECRET = "eman-types:secret"  # noqa: S105 - the name of a typedef
 CRYPT_HASH = "iana-crypt-hash:crypt-hash"
 ROUNDS = 5000

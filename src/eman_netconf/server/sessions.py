@@ -167,6 +167,12 @@ class Sessions:
         await session.kill(by)
         return True
 
+    async def departed(self, session_id: int) -> None:
+        """Return when the client of a session has gone, at once when there is none."""
+        session = self._live.get(session_id)
+        if session is not None:
+            await session.departed()
+
     async def drain(self, seconds: float) -> None:
         """Take no more sessions, let each finish the request it is answering, end all within ``seconds``."""
         self._draining = True
@@ -221,6 +227,7 @@ class LiveSession:
     __slots__ = (
         "_busy",
         "_channel",
+        "_departed",
         "_drained",
         "_finishing",
         "_flushing",
@@ -275,6 +282,7 @@ class LiveSession:
         self._finishing = False
         self._killed: End | None = None
         self._lost = False
+        self._departed: asyncio.Event | None = None  # made when somebody waits for it
         self._turn = 0.0  # when the others last ran
         self._out: list[bytes] = []
         self._out_size = 0
@@ -335,6 +343,8 @@ class LiveSession:
         self._writable.set()
         if self._drained is not None:
             self._drained.set()
+        if self._departed is not None:
+            self._departed.set()
         if self.task is None:
             self._registry.forget(self, End(Termination.DROPPED))
 
@@ -365,6 +375,14 @@ class LiveSession:
                 self._drained = asyncio.Event()
             self._drained.clear()
             await self._drained.wait()
+
+    async def departed(self) -> None:
+        """Return when the channel is gone."""
+        if self._departed is None:
+            self._departed = asyncio.Event()
+            if self._lost:
+                self._departed.set()
+        await self._departed.wait()
 
     def finish(self) -> None:
         """End once the request being answered is done."""

@@ -7,12 +7,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from eman_netconf.backend import Settings
 from eman_netconf.errors import AppTag, RpcError
 from eman_netconf.server.config import Limits
 from eman_netconf.server.poller import BackendConfig
 from eman_netconf.server.secrets import SECRET, SecretUnreadable, Vault
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, ListNode
+from eman_netconf.yang.tree import Data, Inner, ListNode
+from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate
 
 _WHOLE = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
@@ -101,6 +103,47 @@ def plain(inner: Inner, vault: Vault) -> dict[str, Any]:
         elif isinstance(data, str):
             values[node.name] = _value(node, data, vault)
     return values
+
+
+def stored(node: SchemaNode, settings: Settings, vault: Vault) -> Inner:
+    """The container ``node`` as configuration, of plain values by local name: secrets encrypted, defaults left out.
+
+    Raises ValueError where something does not fit the model.
+    """
+    known = {child.name: child for child in node.children.values()}
+    children: dict[SchemaNode, Data] = {}
+    for name, value in settings.items():
+        child = known.get(name)
+        if child is None:
+            raise ValueError(f"{node.name} has no {name}")
+        if value is None:
+            continue
+        if child.kind is Kind.LIST:
+            entries = [stored(child, entry, vault) for entry in value]
+            children[child] = ListNode(child, {entry.key(): entry for entry in entries})
+        elif child.kind is Kind.CONTAINER:
+            inner = stored(child, value, vault)
+            if inner.children or child.presence:
+                children[child] = inner
+        elif child.kind is Kind.LEAF_LIST:
+            children[child] = tuple(_text(child, item, vault) for item in value)
+        elif (text := _text(child, value, vault)) != child.default:
+            children[child] = text
+    return Inner(node, children)
+
+
+def _text(node: SchemaNode, value: Any, vault: Vault) -> str:
+    """The canonical text of one plain value."""
+    assert node.type is not None
+    if SECRET in node.type.typedefs:
+        return vault.encrypt(str(value))
+    if node.type.base == "empty":
+        return ""
+    text = ("false", "true")[value] if isinstance(value, bool) else str(value)
+    try:
+        return node.type.parse_canonical(text)
+    except TypeFault as wrong:
+        raise ValueError(f"{node.name} {wrong.message}") from None
 
 
 def _value(node: SchemaNode, value: str | None, vault: Vault) -> Any:
