@@ -5,6 +5,7 @@ from __future__ import annotations
 from eman_netconf.backend import Backend, Context, Misconfigured, Plugin, Settings
 
 from .backend import Snmp
+from .probe import probe
 from .settings import target
 from .tables import TableError, load, names
 
@@ -21,4 +22,4 @@ def build(settings: Settings, context: Context) -> Backend:
     return Snmp(device, tables, context)
 
 
-PLUGIN = Plugin(name="snmp", module="eman-backend-snmp", build=build)
+PLUGIN = Plugin(name="snmp", module="eman-backend-snmp", build=build, probe=probe)

@@ -67,6 +67,11 @@ class Client:
         self._free_at = 0.0  # when the device may be asked again, by the loop's time
         self._said: set[str] = set()
 
+    @property
+    def bulk(self) -> bool:
+        """Whether the device does GETBULK, as far as it was asked to."""
+        return self._bulk
+
     async def open(self) -> None:
         """Find the device's address. Raises Unavailable; the first question will tell whether it answers."""
         async with self._turn:
