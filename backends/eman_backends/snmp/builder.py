@@ -145,7 +145,9 @@ class Builder:
     def _info(self, local: str, one: _Entity, phases: Mapping[Point, set[int]]) -> EntityInfo:
         told = one.told
         if local:
-            told = {"entity_class": "component", "contained_in": "", **told}
+            told = {"entity_class": "component", **told}
+        if told.get("entity_class") == "component":
+            told = {"contained_in": "", **told}
         if "uuid" in told:
             told = {"identifier_persistence": Persistence.PERSISTENT, **told}
         interfaces = []

@@ -75,18 +75,33 @@ def readings(cells: Sequence[Cell], values: Mapping[Oid, Value], at: float) -> P
     """The pass that these values make. A point of which nothing came is missing."""
     found: dict[tuple[Point, Quantity], list[tuple[Cell, Known | None]]] = {}
     heard: set[Point] = set()
+    blind: set[Point] = set()
     for one in cells:
         told = {need: values[oid] for need, oid in zip(one.rule.needs, one.oids, strict=True) if oid in values}
         found.setdefault((one.point, one.rule.quantity), []).append((one, _value(one.rule, told) if told else None))
         if told:
             heard.add(one.point)
+        if told and one.rule.only_when is not None and not _holds(one.rule.only_when, told):
+            blind.add(one.point)
     made = [
-        Reading(point, quantity, value, at, phase=phase, method=rule.method, accuracy=rule.accuracy)
+        Reading(
+            point,
+            quantity,
+            value,
+            at,
+            phase=phase,
+            method=rule.method,
+            accuracy=rule.accuracy,
+            accuracy_class=rule.accuracy_class,
+            wraps_at=None if rule.wraps_at is None else rule.wraps_at * rule.scale,
+        )
         for (point, quantity), same in found.items()
         for phase, value, rule in _together(same)
     ]
     points = dict.fromkeys(one.point for one in cells)
     missing = {point: "the device does not answer for it any more" for point in points if point not in heard}
+    blind -= {reading.point for reading in made}
+    missing |= {point: "the device says that it cannot measure it just now" for point in points if point in blind}
     return Pass(tuple(made), missing)
 
 
@@ -97,27 +112,27 @@ def _together(cells: list[tuple[Cell, Known | None]]) -> Iterable[tuple[int | No
         if (value := cells[0][1]) is not None:
             yield None, value, rule
         return
-    by_phase: dict[int | None, Known | None] = {}
+    by_phase: dict[int | None, tuple[Known | None, Rule]] = {}
     for one, value in cells:
-        by_phase.setdefault(one.phase, value)
+        by_phase.setdefault(one.phase, (value, one.rule))
+    if rule.whole is None or (rule.quantity in PHASED and None not in by_phase):
+        alone = rule.whole is None and len(by_phase) == 1
+        for phase, (value, its) in by_phase.items():
+            if value is not None:
+                yield (None if alone else phase), value, its
     if rule.whole is None:
-        alone = len(by_phase) == 1
-        for phase, value in by_phase.items():
-            if value is not None:
-                yield (None if alone else phase), value, rule
         return
-    if rule.quantity in PHASED and None not in by_phase:
-        for phase, value in by_phase.items():
-            if value is not None:
-                yield phase, value, rule
+    if rule.whole is Whole.FIRST:
+        known = next(((value, one.rule) for one, value in cells if value is not None), None)
+        if known is not None:
+            yield None, *known
+        return
     whole = _whole(rule.whole, [value for _, value in cells])
     if whole is not None:
         yield None, whole, rule
 
 
 def _whole(how: Whole, values: list[Known | None]) -> Known | None:
-    if how is Whole.FIRST:
-        return next((value for value in values if value is not None), None)
     numbers = [value for value in values if isinstance(value, Decimal)]
     if len(numbers) < len(values):
         return None  # a part is not known, so the whole is not
@@ -126,6 +141,10 @@ def _whole(how: Whole, values: list[Known | None]) -> Known | None:
 
 
 def _value(rule: Rule, told: Mapping[Oid, Value]) -> Known | None:
+    if rule.only_when is not None and not _holds(rule.only_when, told):
+        return None
+    if rule.unless is not None and _holds(rule.unless, told):
+        return None
     if rule.oid is None:
         return next((case.value for case in rule.cases if _holds(case.condition, told)), None)
     raw = number(told.get(rule.oid))

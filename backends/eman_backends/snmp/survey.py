@@ -6,27 +6,88 @@ import asyncio
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
 from eman_netconf.backend import BatteryInfo, ForeignId, InterfaceInfo, Inventory, Point, Supply
 
 from .builder import Builder
-from .client import Client
 from .complete import Oid, Value
 from .readings import Plan, cell, number
-from .tables import GENERIC, NUMBERS, Attribute, Identifier, Kind, Section, Table, instance
-from .writes import Write
+from .tables import (
+    GENERIC,
+    NUMBERS,
+    Attribute,
+    Condition,
+    Identifier,
+    Kind,
+    Rule,
+    Section,
+    Table,
+    instance,
+)
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 MOST_ROWS = 2048  # of one SNMP table; a stack of eight switches has 400 ports
 MOST_VALUES = 10000  # of one device
 ROWS_AT_ONCE = 100  # that are worked on before others on the loop have their turn
 
-Row = tuple[Section, str]  # a section and the index of one of its rows, "" for a section without rows
+_WRITTEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<kilo>k?)(?:A|V|VA|W|Hz)?")
 
 
-async def choose(client: Client, tables: Mapping[str, Table], named: Sequence[str]) -> tuple[Table, ...]:
+class Asks(Protocol):
+    """A way to ask a device: a ``Client``, or a walk that somebody saved."""
+
+    async def get(self, names: Sequence[Oid], *, whole: bool = False) -> dict[Oid, Value]:
+        """The values that the device has under these names. Raises Unavailable."""
+
+    async def walk(self, column: Oid, most: int) -> list[str]:
+        """The indexes of the rows that a column has. Raises Unavailable."""
+
+    async def first(self, prefixes: Sequence[Oid]) -> dict[Oid, Value]:
+        """The first value below each prefix that has one. Raises Unavailable."""
+
+    def say(self, text: str) -> None:
+        """Log a peculiarity of the device, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A section and one of its rows; the index is "" for a section without rows."""
+
+    section: Section
+    index: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""  # the local name of the entity it belongs to, "" = the device
+    phase: int | None = None
+
+    def filled(self, template: str) -> str:
+        """A name, with the parts of the index and the columns put in."""
+        parts = {str(number): part for number, part in enumerate(self.index.split("."), 1)}
+        known = {"index": self.index, **parts, **self.columns}
+        return re.sub(r"\{([^}]+)\}", lambda match: known.get(match[1], "0"), template)
+
+    def of(self, oid: Oid) -> Oid:
+        """The instance of a column in this row."""
+        return instance(oid, self.index)
+
+    @property
+    def point(self) -> Point:
+        """Where what it tells belongs."""
+        label = self.filled(self.section.name)
+        match self.section.kind:
+            case Kind.INTERFACE:
+                return Point(self.unit, interface=label)
+            case Kind.BATTERY:
+                return Point(self.unit, battery=label)
+            case Kind.COMPONENT:
+                return Point(f"{self.unit}.{label}" if self.unit else label)
+            case Kind.DEVICE | Kind.UNIT:
+                return Point(self.unit)
+
+
+async def choose(client: Asks, tables: Mapping[str, Table], named: Sequence[str]) -> tuple[Table, ...]:
     """The tables that fit the device: those named, or those whose marks it bears. Raises Unavailable."""
     if named:
         return tuple(tables[name] for name in named)
@@ -57,12 +118,12 @@ class Explorer(Protocol):
     can be written. It walks no more than ``MOST_ROWS`` rows, and gives others on the loop a turn among many.
     """
 
-    async def __call__(self, client: Client, builder: Builder) -> None:
+    async def __call__(self, client: Asks, builder: Builder) -> None:
         """Raises Unavailable when the device stops answering."""
 
 
 async def survey(
-    client: Client, tables: Sequence[Table], generic: Table, explorers: Sequence[Explorer] = ()
+    client: Asks, tables: Sequence[Table], generic: Table, explorers: Sequence[Explorer] = ()
 ) -> tuple[Inventory, Plan]:
     """What the device has, and how it is read and told. Raises Unavailable.
 
@@ -79,125 +140,158 @@ async def survey(
     return builder.inventory(), builder.plan()
 
 
-async def _apply(client: Client, tables: Sequence[Table], builder: Builder) -> None:
+async def _apply(client: Asks, tables: Sequence[Table], builder: Builder) -> None:
     """Tell the builder what the device has of these tables."""
-    rows: list[Row] = [(table.entity, "") for table in tables]
-    wanted = [oid for section, index in rows for oid in _needs(section, index)]
-    for row in [row for table in tables for section in table.sections for row in await _rows(client, section)]:
-        needed = _needs(*row)
+    rows = [Row(table.entity) for table in tables]
+    wanted = [oid for row in rows for oid in _needs(row)]
+    for row in [row for table in tables for section in table.sections for row in await _rows(client, table, section)]:
+        needed = _needs(row)
         if len(wanted) + len(needed) > MOST_VALUES:
             client.say(f"has more than {MOST_VALUES} values; the others are not read")
             break
         wanted += needed
         rows.append(row)
     values = await client.get(wanted, whole=True)
-    for count, (section, index) in enumerate(rows):
-        _tell(builder, section, index, values)
+    for count, row in enumerate(rows):
+        _tell(builder, row, values)
         if count % ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
 
 
-def _tell(builder: Builder, section: Section, index: str, values: Mapping[Oid, Value]) -> None:
+def _tell(builder: Builder, row: Row, values: Mapping[Oid, Value]) -> None:
     """One row of a section, or a section without rows."""
-    label = _filled(section.name, index)
-    point = _point(section.kind, label)
-    cells = [cell(point, rule, index, _phase(section, index, rule.phase)) for rule in section.rules]
+    section, point = row.section, row.point
+    cells = [cell(point, _settled(rule, row, values), row.index, row.phase or rule.phase) for rule in section.rules]
     live = [one for one in cells if any(oid in values for oid in one.oids)]
-    if section.kind is not Kind.DEVICE and not live and (not index or section.phase is not None):
+    if section.kind not in {Kind.DEVICE, Kind.UNIT} and not live and (not row.index or section.phase is not None):
         return  # nothing of it is there
-    attributes = _attributes(section, index, values)
-    identifiers = _identifiers(section, index, values)
+    attributes = _attributes(row, values)
+    identifiers = _identifiers(row, values)
     match section.kind:
-        case Kind.DEVICE | Kind.COMPONENT:
+        case Kind.DEVICE:
             builder.entity(point.entity, foreign_ids=identifiers, **attributes)
+        case Kind.UNIT:  # a device beside the first, not inside it
+            builder.entity(point.entity, entity_class="device", foreign_ids=identifiers, **attributes)
+        case Kind.COMPONENT:
+            builder.entity(point.entity, contained_in=row.unit, foreign_ids=identifiers, **attributes)
         case Kind.INTERFACE:
-            builder.interface(InterfaceInfo(label, section.direction, foreign_ids=identifiers, **attributes))
+            label = str(point.interface)
+            builder.interface(InterfaceInfo(label, section.direction, foreign_ids=identifiers, **attributes), row.unit)
         case Kind.BATTERY:
-            builder.battery(BatteryInfo(label, **attributes))
+            builder.battery(BatteryInfo(str(point.battery), **attributes), row.unit)
     for one in live:
         builder.read(one)
-    if section.switch is not None:
-        oid = instance(section.switch.oid, index)
-        builder.switch(point, {Supply.ON: Write(oid, section.switch.on), Supply.OFF: Write(oid, section.switch.off)})
+    if section.switch is not None and _met(section.switch.when, row, values):
+        on, off = section.switch.on, section.switch.off
+        builder.switch(
+            point, {Supply.ON: replace(on, oid=row.of(on.oid)), Supply.OFF: replace(off, oid=row.of(off.oid))}
+        )
+    if section.test is not None and row.of(section.test.oid) in values:
+        builder.test(point, replace(section.test, oid=row.of(section.test.oid)))
 
 
-async def _rows(client: Client, section: Section) -> list[Row]:
+async def _rows(client: Asks, table: Table, section: Section) -> list[Row]:
     """The rows that are real."""
     if section.rows is None:
-        return [(section, "")]
+        return [Row(section)]
     found = await client.walk(section.rows, MOST_ROWS)
     if section.count is not None:
         count = number((await client.get([section.count])).get(section.count))
         found = found[: max(count, 0)] if count is not None else found
+    asked = [column.oid for column in section.columns.values()]
     if section.where is not None:
-        where = {index: instance(section.where.oid, index) for index in found}
-        told = await client.get(list(where.values()), whole=True)
-        given = {index: number(told.get(oid)) for index, oid in where.items()}
-        found = [index for index, mark in given.items() if mark is not None and section.where.holds(mark)]
-    if section.phase is not None:
-        found = [index for index in found if _part(index, section.phase) in {1, 2, 3}]
-    return [(section, index) for index in found]
+        asked.append(section.where.oid)
+    told = await client.get([instance(oid, index) for index in found for oid in asked], whole=True) if asked else {}
+    rows = (_row(table, section, index, told) for index in found)
+    return [row for row in rows if row is not None]
 
 
-def _needs(section: Section, index: str) -> list[Oid]:
+def _row(table: Table, section: Section, index: str, told: Mapping[Oid, Value]) -> Row | None:
+    """One row, None where it is not real."""
+    if not _met(section.where, Row(section, index), told):
+        return None
+    columns = {}
+    for name, column in section.columns.items():
+        value = told.get(instance(column.oid, index))
+        given = number(value)
+        if column.words is not None:
+            given = column.words.get(given) if given is not None else None
+        part = _text(value) if given is None and column.words is None else given
+        if part is None or not re.fullmatch(r"[A-Za-z0-9._~-]{1,32}", str(part)):
+            return None
+        columns[name] = str(part)
+    row = Row(section, index, columns)
+    unit = row.filled(section.unit) if section.unit is not None else str(table.first_unit)
+    phase = row.filled(section.phase) if section.phase is not None else None
+    if not unit.isdecimal() or phase not in {None, "1", "2", "3"}:
+        return None
+    return replace(
+        row, unit="" if int(unit) == table.first_unit else f"unit-{int(unit)}", phase=int(phase) if phase else None
+    )
+
+
+def _needs(row: Row) -> list[Oid]:
+    """What is asked once, to see what is there and what it is called."""
+    section = row.section
     places: list[Attribute | Identifier] = [*section.attributes.values(), *section.identifiers]
+    places += [rule.accuracy_at for rule in section.rules if rule.accuracy_at is not None]
     needed = [place.oid for place in places if place.oid is not None]
     needed += [place.when.oid for place in places if place.when is not None]
     needed += [oid for rule in section.rules for oid in rule.needs]
-    return [instance(oid, index) for oid in needed]
+    if section.switch is not None and section.switch.when is not None:
+        needed.append(section.switch.when.oid)
+    if section.test is not None:
+        needed.append(section.test.oid)
+    return [row.of(oid) for oid in needed]
 
 
-def _part(index: str, which: int) -> int | None:
-    parts = index.split(".")
-    return int(parts[which - 1]) if which <= len(parts) else None
+def _met(condition: Condition | None, row: Row, values: Mapping[Oid, Value]) -> bool:
+    if condition is None:
+        return True
+    given = number(values.get(row.of(condition.oid)))
+    return given is not None and condition.holds(given)
 
 
-def _phase(section: Section, index: str, own: int | None) -> int | None:
-    return _part(index, section.phase) if section.phase is not None else own
+def _settled(rule: Rule, row: Row, values: Mapping[Oid, Value]) -> Rule:
+    """A rule with what the device says of its accuracy."""
+    if rule.accuracy_at is None:
+        return rule
+    accuracy = _number("accuracy", rule.accuracy_at, _told(rule.accuracy_at, row, values))
+    return replace(rule, accuracy=accuracy or None)
 
 
-def _filled(template: str, index: str) -> str:
-    text = template.replace("{index}", index)
-    return re.sub(r"\{([1-9])\}", lambda match: str(_part(index, int(match[1])) or 0), text)
-
-
-def _point(kind: Kind, label: str) -> Point:
-    match kind:
-        case Kind.INTERFACE:
-            return Point(interface=label)
-        case Kind.BATTERY:
-            return Point(battery=label)
-        case Kind.COMPONENT:
-            return Point(entity=label)
-        case Kind.DEVICE:
-            return Point()
-
-
-def _identifiers(section: Section, index: str, values: Mapping[Oid, Value]) -> tuple[ForeignId, ...]:
+def _identifiers(row: Row, values: Mapping[Oid, Value]) -> tuple[ForeignId, ...]:
     found = []
-    for one in section.identifiers:
+    for one in row.section.identifiers:
         if one.template is not None:
-            found.append(ForeignId(one.kind, _filled(one.template, index), persistence=one.persistence))
+            found.append(ForeignId(one.kind, row.filled(one.template), persistence=one.persistence))
             continue
-        value = _told(one, index, values)
+        value = _told(one, row, values)
         text = _mac(value) if one.kind == "mac-address" else _text(value)
         if text and text not in one.absent:
             found.append(ForeignId(one.kind, text, persistence=one.persistence))
     return tuple(found)
 
 
-def _attributes(section: Section, index: str, values: Mapping[Oid, Value]) -> dict[str, Any]:
+def _attributes(row: Row, values: Mapping[Oid, Value]) -> dict[str, Any]:
     """Fields of the info classes, by name; what is not known is left out."""
     found: dict[str, Any] = {}
-    for name, attribute in section.attributes.items():
-        value = attribute.text if attribute.text is not None else _read(name, attribute, index, values)
+    for name, attribute in row.section.attributes.items():
+        value = attribute.text if attribute.text is not None else _read(name, attribute, row, values)
         if value is not None:
             found[name.replace("-", "_")] = value
+    if row.section.kind is Kind.INTERFACE:
+        nominal = found.get("nominal_voltage")
+        low, high = found.pop("nominal_voltage_min", nominal), found.pop("nominal_voltage_max", nominal)
+        if low is not None and high is not None and low <= high:
+            found["nominal_voltage"] = (low, high)
+        else:
+            found.pop("nominal_voltage", None)
     return found
 
 
-def _read(name: str, attribute: Attribute, index: str, values: Mapping[Oid, Value]) -> str | int | Decimal | None:
-    value = _told(attribute, index, values)
+def _read(name: str, attribute: Attribute, row: Row, values: Mapping[Oid, Value]) -> str | int | Decimal | None:
+    value = _told(attribute, row, values)
     if value is None:
         return None
     if name == "uuid":
@@ -206,20 +300,25 @@ def _read(name: str, attribute: Attribute, index: str, values: Mapping[Oid, Valu
         given = number(value)
         return attribute.words.get(given) if given is not None else None
     if name in NUMBERS:
-        given = number(value)
-        if given is None or given in attribute.absent:
-            return None
-        return int(given * attribute.scale) if name in {"nominal-capacity", "cell-count"} else given * attribute.scale
+        scaled = _number(name, attribute, value)
+        return int(scaled) if scaled is not None and name in {"nominal-capacity", "cell-count"} else scaled
     text = _text(value)
     return None if text in attribute.absent else text
 
 
-def _told(place: Attribute | Identifier, index: str, values: Mapping[Oid, Value]) -> Value | None:
-    if place.when is not None:
-        given = number(values.get(instance(place.when.oid, index)))
-        if given is None or not place.when.holds(given):
-            return None
-    return values.get(instance(place.oid or "", index))
+def _number(name: str, attribute: Attribute, value: Value | None) -> Decimal | None:
+    """A scaled number; what is written for people, as "16A" or "5.8kVA", is one too, but no range is."""
+    given = number(value)
+    if given is not None:
+        return None if given in attribute.absent or given < 0 else given * attribute.scale
+    written = _WRITTEN.fullmatch(_text(value) or "")
+    if written is None:
+        return None
+    return Decimal(written["number"]) * attribute.scale * (1000 if written["kilo"] else 1)
+
+
+def _told(place: Attribute | Identifier, row: Row, values: Mapping[Oid, Value]) -> Value | None:
+    return values.get(row.of(place.oid or "")) if _met(place.when, row, values) else None
 
 
 def _text(value: Value | None) -> str | None:
