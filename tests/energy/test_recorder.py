@@ -256,6 +256,30 @@ def test_all_of_a_meter_begins_when_it_does(boot: Callable[[], Bench]) -> None:
             assert (first.start - start, first.end - start, first.coverage) == (36, 60, 100), (owner, quantity)
 
 
+@pytest.mark.parametrize("interval", [60, 900])
+def test_what_is_told_late_begins_when_the_meter_does(boot: Callable[[], Bench], interval: int) -> None:
+    """Of a meter that was away since its first interval the history begins when its total does, to the instant, also
+    where the device's stamp is not the server's and where intervals have another length by then."""
+    kept = Kept(boot, interval=60)
+    at_minute(kept)
+    bench = kept.bench
+    bench.wait(36)
+    for number in (0, 1):
+        bench.tell("pdu", Q.ENERGY_RECEIVED, Decimal(number), at=bench.now.wall - 0.04)
+        bench.wait(1)
+    start = bench.domain.site.entities["pdu"].meter.energy.start
+    assert start is not None
+    bench.commit(groups={"group": [{"name": "all", "member": ["pdu"]}]}, history={"interval": interval})
+    kept.restart(600, clean=True)
+    kept.bench.tell("pdu", Q.ENERGY_RECEIVED, Decimal(100))
+    kept.bench.wait(7300)
+    for owner in ("pdu", "groups:all"):
+        ticks = [sample.start for sample in kept.samples(Q.ENERGY_RECEIVED, owner)]
+        late = [stretch.start for stretch in kept.stretches if (stretch.owner, stretch.part) == (owner, "")]
+        assert min(ticks + late) == pytest.approx(start, abs=1e-6), owner
+    assert kept.sums() == kept.totals()
+
+
 def test_a_sum_says_how_much_of_it_is_known(boot: Callable[[], Bench]) -> None:
     """The coverage of a sum is that of its parts; one that is away half of the time takes its share of it."""
     kept = Kept(boot)

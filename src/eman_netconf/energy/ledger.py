@@ -20,7 +20,7 @@ from eman_netconf.energy.values import Method, Now
 
 GRACE = 20.0  # seconds after the end of an interval until it is over, so that a reading beyond its end can be split
 PATIENCE = 3600.0  # seconds for which it is waited for somebody who is read seldom
-_MOMENT = 1.0  # seconds in which flowed what is said to have flowed in no time
+MOMENT = 1.0  # seconds in which flowed what is said to have flowed in no time; stamps of devices may differ by it
 _SET_BACK = 1.0  # seconds; a clock that is slewed moves by less between two readings
 _JOINED = 60.0  # seconds between two readings that are joined whatever the pace
 _CHANNELS = 500  # so many are closed in one turn
@@ -286,7 +286,7 @@ class EnergyTrack(Track[Flowed]):
         self._ready(end)
         known, self.until = self.until, max(end, self.until)
         if begin == end < self.closed:  # such as after a restart, when the device's stamp is older than its last one
-            begin -= _MOMENT
+            begin -= MOMENT
         length = end - begin
         left = flow.received, flow.provided
         if begin < self.closed:

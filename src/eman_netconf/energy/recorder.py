@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from eman_netconf.energy.accumulation import RANK
 from eman_netconf.energy.effects import Effect, Record
 from eman_netconf.energy.ledger import (
+    MOMENT,
     PATIENCE,
     EnergyTrack,
     Flowed,
@@ -123,6 +124,9 @@ class Account(EnergyTrack):
 
     def _late(self, begin: float, end: float, received: int, provided: int, mark: Mark) -> None:
         self._behind[self] = None
+        begun = self.meter.energy.start
+        if begun is not None and begun < end and self._edge_before(begun) <= begin < begun + MOMENT:
+            begin = begun  # as every interval in which a meter began
         new = _Late(begin, end, received, provided, mark)
         late = self._late_ones = self._late_ones or []
         for index, known in enumerate(late):
