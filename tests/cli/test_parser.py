@@ -11,8 +11,8 @@ from eman_netconf import __version__
 from eman_netconf.cli import parser
 from tests.server.running import command
 
-GIVEN = {"init": ["x"], "passwd": ["x"], "export": ["--state", "x"]}
-VERBS = ("run", "init", "passwd", "check", "show", "export")
+GIVEN = {"init": ["x"], "passwd": ["x"], "export": ["--state", "x"], "discover": ["192.0.2.1"]}
+VERBS = ("run", "init", "passwd", "check", "show", "discover", "export")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -21,6 +21,7 @@ from eman_netconf.server.users import Users
 from eman_netconf.yang.schema import Kind, Module, SchemaNode
 from eman_netconf.yang.tree import Inner, Key, ListNode
 from tests.peer import PATIENCE
+from tests.server.rack import asker, installed, rack  # noqa: F401 - fixtures
 from tests.server.running import admin_key, process, seed, systemd  # noqa: F401 - fixtures
 
 WIRE_NS = "urn:test:wire"

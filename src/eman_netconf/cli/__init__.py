@@ -58,14 +58,43 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--state", type=Path, metavar="DIR", help="demo: where its state is (default ./state/demo)")
 
     show = verbs.add_parser("show", help="show the power tree of a running server")
-    show.add_argument("--host", default="127.0.0.1", help="the server (default 127.0.0.1)")
-    show.add_argument("--port", type=int, default=8300, help="its port (default 8300, the demo's)")
-    show.add_argument("--user", default="admin", help="log in as (default admin)")
-    show.add_argument("--password-file", type=Path, metavar="FILE", help="a file that holds the password")
-    show.add_argument("--key", type=Path, metavar="FILE", help="a private key to log in with")
-    show.add_argument("--host-key", type=Path, metavar="FILE", help="accept only the host key in FILE (a .pub file)")
+    _server(show)
     show.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default text)")
     show.add_argument("entity", nargs="?", help="show this entity and what hangs on it only")
+
+    discover = verbs.add_parser(
+        "discover",
+        help="have a running server look for devices, and say what would add them",
+        description="Have a running server ask addresses who is there. It asks these addresses alone, changes nothing "
+        "there, and configures nothing unless told to with --add. Communities, keys and passwords are read from files, "
+        "never from the command line.",
+        epilog="examples:  eman-netconf discover 192.0.2.0/24 --snmp-community-file community  |  "
+        "eman-netconf discover 192.0.2.10-30 pdu-9.example.net --using redfish.xml --config > new.xml",
+    )
+    discover.add_argument(
+        "address", nargs="+", metavar="ADDRESS", help="an address, a name, a network (192.0.2.0/24) or a range (.1-.20)"
+    )
+    discover.add_argument(
+        "--snmp-community-file", type=Path, metavar="FILE", help="ask over SNMPv2c with the community that FILE holds"
+    )
+    discover.add_argument(
+        "--using",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="ask over the protocol whose element FILE holds, as in the configuration of a backend but without address "
+        "(repeatable)",
+    )
+    discover.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds for one address (default 3)")
+    discover.add_argument("--rate", type=int, default=50, metavar="N", help="addresses asked in a second (default 50)")
+    discover.add_argument("--time-limit", type=float, default=300.0, metavar="S", help="seconds in all (default 300)")
+    then = discover.add_mutually_exclusive_group()
+    then.add_argument(
+        "--config", action="store_true", help="print the <config> of an <edit-config> that would add what is new"
+    )
+    then.add_argument("--add", action="store_true", help="add what is new to the running configuration, all or nothing")
+    _server(discover)
 
     export = verbs.add_parser("export", help="write samples from the state folder as CSV or Parquet")
     export.add_argument("--state", type=Path, metavar="DIR", required=True, help="where the server keeps its state")
@@ -90,6 +119,16 @@ def parser() -> argparse.ArgumentParser:
         "--socket", type=Path, default=DEFAULT_SOCKET, metavar="PATH", help=f"the server's socket ({DEFAULT_SOCKET})"
     )
     return top
+
+
+def _server(verb: argparse.ArgumentParser) -> None:
+    """How a running server is reached."""
+    verb.add_argument("--host", default="127.0.0.1", help="the server (default 127.0.0.1)")
+    verb.add_argument("--port", type=int, default=8300, help="its port (default 8300, the demo's)")
+    verb.add_argument("--user", default="admin", help="log in as (default admin)")
+    verb.add_argument("--password-file", type=Path, metavar="FILE", help="a file that holds the password")
+    verb.add_argument("--key", type=Path, metavar="FILE", help="a private key to log in with")
+    verb.add_argument("--host-key", type=Path, metavar="FILE", help="accept only the host key in FILE (a .pub file)")
 
 
 def _config(verb: argparse.ArgumentParser) -> None:

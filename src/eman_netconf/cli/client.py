@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +30,25 @@ class Address:
     host: str
     port: int
     user: str
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     key: Path | None = None
     host_key: Path | None = None  # None: those in ~/.ssh/known_hosts; on loopback, any
+
+
+def address_of(options: argparse.Namespace) -> Address:
+    """Where the options of a verb say that the server is. Raises CommandError."""
+    password = None if options.password_file is None else text_of(options.password_file).strip()
+    return Address(options.host, options.port, options.user, password, options.key, options.host_key)
+
+
+def text_of(path: Path) -> str:
+    """What a file holds. Raises CommandError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path}: is not UTF-8 text") from None
 
 
 class Client:
@@ -88,15 +105,15 @@ class Client:
             self._connection.close()
             await self._connection.wait_closed()
 
-    async def request(self, operation: bytes) -> etree._Element:
+    async def request(self, operation: bytes, *, deadline: float = DEADLINE) -> etree._Element:
         """The <rpc-reply> of one operation. Raises CommandError with the server's own words."""
         self._writer.write(self._session.request(str(self._next_id), operation))
         self._next_id += 1
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(deadline):
                 reply = await self._event()
         except TimeoutError:
-            raise CommandError(f"no answer within {DEADLINE:g} s") from None
+            raise CommandError(f"no answer within {deadline:g} s") from None
         except (OSError, asyncssh.Error) as error:
             raise CommandError(f"the connection was lost: {_reason(error)}") from None
         if not isinstance(reply, RpcReply):

@@ -8,12 +8,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from lxml import etree
 
 from eman_netconf.cli import CommandError
-from eman_netconf.cli.client import Address, Client
+from eman_netconf.cli.client import Address, Client, address_of
 
 EMAN = "urn:eman:yang:eman-entity"
 _FILTER = f"""<energy-management xmlns="{EMAN}"><entities><entity>
@@ -44,10 +43,7 @@ class Line:
 
 def main(options: argparse.Namespace) -> int:
     """Print the tree. Raises CommandError."""
-    address = Address(
-        options.host, options.port, options.user, _password(options.password_file), options.key, options.host_key
-    )
-    lines = {line.id: line for line in asyncio.run(_fetch(address))}
+    lines = {line.id: line for line in asyncio.run(_fetch(address_of(options)))}
     if not lines and options.output == "text":
         raise CommandError(f"there is no entity that {options.user} may read; add backends, or rules of access")
     if options.entity is not None and options.entity not in lines:
@@ -60,17 +56,6 @@ def main(options: argparse.Namespace) -> int:
         for text in tree(lines, options.entity):
             print(text)
     return 0
-
-
-def _password(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{path}: is not UTF-8 text") from None
 
 
 async def _fetch(address: Address) -> list[Line]:
