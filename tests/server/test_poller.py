@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,30 @@ async def test_rediscovery_takes_the_inventory_anew(bench: Bench) -> None:
     assert bench.poller.rediscover("a")
     await bench.seen.until(lambda: len(bench.seen.inventories) == 2)
     assert not bench.poller.rediscover("none")
+
+
+async def test_an_outdated_inventory_is_taken_anew_instead_of_the_next_pass(bench: Bench) -> None:
+    """After a pass that says that other things are there, the backend is opened when it would have been read again."""
+
+    class Growing(Device):
+        async def read(self) -> Pass:
+            return replace(await super().read(), outdated=self.opened == 1)
+
+    made: list[Growing] = []
+
+    def build(settings: Settings, context: Context) -> Growing:
+        made.append(Growing(settings, context))
+        return made[-1]
+
+    poller = Poller({"test": Plugin("test", "none", build)}, bench.seen, Clock(), Path())
+    try:
+        poller.configure({"a": BackendConfig("a", "test", {}, poll_interval=0.01)})
+        await bench.seen.until(lambda: len(bench.seen.passes) >= 3)
+    finally:
+        await poller.close()
+    assert bench.seen.inventories == ["a", "a"]
+    assert [state for _, state, _ in bench.seen.links][:3] == [LinkState.OPENING, LinkState.UP, LinkState.UP]
+    assert made[0].reads >= 3
 
 
 class Talker(Device):

@@ -124,10 +124,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one read() brought: readings, and the points that should have answered but did not, with the reason."""
+    """What one read() brought: readings, and the points that should have answered but did not, with the reason.
+
+    ``outdated`` says that the inventory is not what ``open`` told: it is opened again instead of the next pass.
+    """
 
     readings: tuple[Reading, ...]
     missing: Mapping[Point, str] = field(default_factory=dict)
+    outdated: bool = False
 
 
 class Persistence(StrEnum):

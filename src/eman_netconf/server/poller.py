@@ -196,6 +196,7 @@ class Link:
         self._error: str | None = None
         self._told = False  # that it failed is in the log, and no pass has worked since
         self._read_at = -math.inf  # by the loop's time
+        self._outdated = False  # the last pass said that the inventory is not what it was
         self._asking: asyncio.Timeout | None = None  # the deadline of what the device is asked right now
 
     def offer(self, command: Command) -> bool:
@@ -268,7 +269,7 @@ class Link:
             await self.wake.wait()
 
     async def _open(self, backend: Backend) -> bool:
-        self.reopen = self.hurried = False
+        self.reopen = self.hurried = self._outdated = False
         try:
             inventory = await self._ask(backend.open())
         except Exception as error:  # noqa: BLE001 - a backend may be anybody's code; its faults are its own
@@ -301,6 +302,7 @@ class Link:
                     self._step(Happening.GAVE_UP)
                     break
                 await self._until_next(backend)
+                self.reopen = self.reopen or self._outdated
         finally:
             if watching is not None:
                 watching.cancel()
@@ -320,6 +322,7 @@ class Link:
         if self._told:
             log.info("backend %s: answers again", self.config.name)
         self._told, self._error = False, None
+        self._outdated = result.outdated
         self._receiver.readings(self.config.name, result)
         self._step(Happening.ANSWERED, duration=self._clock.now().mono - started)
         return True
