@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import physical
 from .survey import Explorer
 
-EXPLORERS: tuple[Explorer, ...] = ()
+EXPLORERS: tuple[Explorer, ...] = (physical.explore,)

@@ -145,6 +145,10 @@ def _value(rule: Rule, told: Mapping[Oid, Value]) -> Known | None:
         return None
     if rule.unless is not None and _holds(rule.unless, told):
         return None
+    if rule.every:
+        return frozenset[str]().union(
+            *(case.value for case in rule.cases if isinstance(case.value, frozenset) and _holds(case.condition, told))
+        )
     if rule.oid is None:
         return next((case.value for case in rule.cases if _holds(case.condition, told)), None)
     raw = number(told.get(rule.oid))

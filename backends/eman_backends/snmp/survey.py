@@ -45,6 +45,9 @@ class Asks(Protocol):
     async def walk(self, column: Oid, most: int) -> list[str]:
         """The indexes of the rows that a column has. Raises Unavailable."""
 
+    async def column(self, column: Oid, most: int) -> dict[str, Value]:
+        """What stands in a column, by the indexes of its rows. Raises Unavailable."""
+
     async def first(self, prefixes: Sequence[Oid]) -> dict[Oid, Value]:
         """The first value below each prefix that has one. Raises Unavailable."""
 

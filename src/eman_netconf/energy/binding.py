@@ -107,7 +107,7 @@ class Names:
 def normalised(backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
     """An inventory by local name, with ids and names that fit and containers by id."""
     infos: dict[str, EntityInfo] = {}
-    ids: dict[str, str] = {}
+    ids: dict[str, str] = {}  # by local name
     for info in inventory.entities:
         default = f"{backend}.{info.local}" if info.local else backend
         id_ = fit_name(info.id or default, 128) or fit_name(default, 128)
@@ -121,7 +121,27 @@ def normalised(backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
                 inside = None
         if inside != info.contained_in:
             infos[local] = replace(info, contained_in=inside)
+        infos[local] = _with_peers(infos[local], ids)
     return infos
+
+
+def _with_peers(info: EntityInfo, ids: Mapping[str, str]) -> EntityInfo:
+    """The same, with the ids of those that it names by their local names."""
+    if any(relation.peer in ids for relation in info.relationships):
+        told = tuple(replace(one, peer=ids.get(one.peer, one.peer)) for one in info.relationships)
+        info = replace(info, relationships=told)
+    if any(peer.entity in ids for interface in info.interfaces for peer in interface.connected_to):
+        interfaces = tuple(
+            replace(
+                one,
+                connected_to=tuple(
+                    replace(peer, entity=ids.get(peer.entity, peer.entity)) for peer in one.connected_to
+                ),
+            )
+            for one in info.interfaces
+        )
+        info = replace(info, interfaces=interfaces)
+    return info
 
 
 def _discard(tellers: dict[_Key, dict[Told, None]], key: _Key, told: Told) -> None:

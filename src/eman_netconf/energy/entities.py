@@ -80,6 +80,7 @@ class EntityNodes:
         self.firmware_version = entity.child("firmware-version")
         self.contained_in = entity.child("contained-in")
         self.foreign_ids = ForeignIdNodes(entity, identities)
+        self.role = entity.child("role")
         self.keyword = entity.child("keyword")
         self.category = entity.child("category")
         self.vital = entity.child("vital")
@@ -438,11 +439,17 @@ class Entity:
             (nodes.contained_in, info.contained_in, 128),
             (nodes.category, info.category if info.category in _CATEGORIES else None, 255),
             (nodes.current_type, info.current_type if info.current_type in _CURRENTS else None, 255),
+            (nodes.role, info.role, 255),
         )
         children.update((node, clipped(text, length)) for node, text, length in told if text)
         entity_class = nodes.identities.find(info.entity_class, ENTITY_CLASS)
         if entity_class is not None:
             children[nodes.entity_class] = entity_class
+        keywords = tuple(dict.fromkeys(clipped(word, 255) for word in info.keywords if word))
+        if keywords:
+            children[nodes.keyword] = keywords
+        if info.importance is not None and 1 <= info.importance <= 100:
+            children[nodes.importance] = str(info.importance)
         if info.nameplate_power is not None:
             children[nodes.nameplate_power] = _decimal(info.nameplate_power)
         children[nodes.identifier_persistence] = info.identifier_persistence.value

@@ -154,7 +154,10 @@ class ForeignId:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a wire: an entity id of this server (any backend's) and the name of its interface."""
+    """The other end of a wire: an entity and the name of its interface.
+
+    The entity is named by its id at this server (any backend's), or by a local name of the same inventory.
+    """
 
     entity: str
     interface: str
@@ -236,7 +239,7 @@ class RelationInfo:
     """A relationship the device knows of (identity name of eman-relationship:relationship-type)."""
 
     type: str
-    peer: str  # entity id of this server
+    peer: str  # entity id of this server, or a local name of the same inventory
     interfaces: tuple[str, ...] = ()
     peer_interfaces: tuple[str, ...] = ()
     reports: frozenset[str] = frozenset()  # power energy electrical power-state battery series
@@ -264,6 +267,9 @@ class EntityInfo:
     model: str | None = None
     firmware_version: str | None = None
     category: str | None = None  # consumer | producer | meter | distributor | store
+    role: str | None = None
+    keywords: tuple[str, ...] = ()
+    importance: int | None = None  # 1 to 100; shown where none is configured, and nothing is decided by it
     nameplate_power: Decimal | None = None  # watts
     current_type: str | None = None  # ac | dc | mixed
     foreign_ids: tuple[ForeignId, ...] = ()

@@ -100,6 +100,7 @@ class Rule:
     zero_when: Condition | None = None  # a zero is believed only while this holds; some devices do not measure
     negative_when: Condition | None = None  # the device tells a size; its sign is told elsewhere
     cases: tuple[Case, ...] = ()
+    every: bool = False  # the cases are of alarms, and all that hold count together
     phase: int | None = None
     whole: Whole | None = None
     method: Method = Method.DIRECT_METER

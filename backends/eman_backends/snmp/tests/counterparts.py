@@ -85,13 +85,7 @@ def snmpsim() -> Counterpart:
 
 def start_snmpsim(names: Iterable[str] = RECORDINGS, port: int = 0) -> Counterpart:
     """snmpsim with recordings, each under its name as community, and writable copies as ``<name>-writable``."""
-    responder = Path(sys.executable).with_name("snmpsim-command-responder")
-    found = importlib.util.find_spec("snmpsim_data")
-    simulator = importlib.util.find_spec("snmpsim")
-    if not responder.exists() or found is None or simulator is None:
-        missing("snmpsim", "snmpsim and snmpsim-data, of the group test")
-    recordings = Path(str(((found and found.submodule_search_locations) or [""])[0])) / "data"
-    variations = Path(str(((simulator and simulator.submodule_search_locations) or [""])[0])) / "variation"
+    recordings = place_of_recordings()
     names = list(names)
     directory = temporary("snmpsim")
     (directory / "data").mkdir()
@@ -101,6 +95,16 @@ def start_snmpsim(names: Iterable[str] = RECORDINGS, port: int = 0) -> Counterpa
         if prefixes := WRITABLE.get(name):
             copy = [writable(line) if line.startswith(prefixes) else line for line in lines]
             (directory / "data" / f"{name}-writable.snmprec").write_text("\n".join(copy) + "\n", encoding="latin-1")
+    return simulate(directory, names[0], port)
+
+
+def simulate(directory: Path, community: str, port: int = 0) -> Counterpart:
+    """snmpsim with the files in ``directory``/data, each under its name as community, of which this is one."""
+    responder = Path(sys.executable).with_name("snmpsim-command-responder")
+    simulator = importlib.util.find_spec("snmpsim")
+    if not responder.exists() or simulator is None:
+        missing("snmpsim", "snmpsim and snmpsim-data, of the group test")
+    variations = Path(str(((simulator and simulator.submodule_search_locations) or [""])[0])) / "variation"
     port = port or free_port()
     process = start(
         [
@@ -117,8 +121,16 @@ def start_snmpsim(names: Iterable[str] = RECORDINGS, port: int = 0) -> Counterpa
         ],
         directory,
     )
-    until_it_answers(port, names[0], directory)
+    until_it_answers(port, community, directory)
     return Counterpart(port, directory, process)
+
+
+def place_of_recordings() -> Path:
+    """Where the package of recordings keeps them."""
+    found = importlib.util.find_spec("snmpsim_data")
+    if found is None:
+        missing("snmpsim", "snmpsim and snmpsim-data, of the group test")
+    return Path(next(iter(found.submodule_search_locations or ()))) / "data"
 
 
 def recording(path: Path) -> list[str]:
