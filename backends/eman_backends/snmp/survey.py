@@ -24,6 +24,7 @@ from .tables import (
     Kind,
     Rule,
     Section,
+    Switch,
     Table,
     instance,
 )
@@ -184,7 +185,7 @@ def _tell(builder: Builder, row: Row, values: Mapping[Oid, Value]) -> None:
             builder.battery(BatteryInfo(str(point.battery), **attributes), row.unit)
     for one in live:
         builder.read(one)
-    if section.switch is not None and _met(section.switch.when, row, values):
+    if section.switch is not None and _switchable(section.switch, row, values):
         on, off = section.switch.on, section.switch.off
         builder.switch(
             point, {Supply.ON: replace(on, oid=row.of(on.oid)), Supply.OFF: replace(off, oid=row.of(off.oid))}
@@ -220,6 +221,9 @@ def _row(table: Table, section: Section, index: str, told: Mapping[Oid, Value]) 
         if column.words is not None:
             given = column.words.get(given) if given is not None else None
         part = _text(value) if given is None and column.words is None else given
+        if column.pattern is not None:
+            match = re.fullmatch(column.pattern, str(part))
+            part = match[1] if match else None
         if part is None or not re.fullmatch(r"[A-Za-z0-9._~-]{1,32}", str(part)):
             return None
         columns[name] = str(part)
@@ -241,8 +245,8 @@ def _needs(row: Row) -> list[Oid]:
     needed = [place.oid for place in places if place.oid is not None]
     needed += [place.when.oid for place in places if place.when is not None]
     needed += [oid for rule in section.rules for oid in rule.needs]
-    if section.switch is not None and section.switch.when is not None:
-        needed.append(section.switch.when.oid)
+    if section.switch is not None:
+        needed += [one.oid for one in (section.switch.when, section.switch.unless) if one is not None]
     if section.test is not None:
         needed.append(section.test.oid)
     return [row.of(oid) for oid in needed]
@@ -253,6 +257,10 @@ def _met(condition: Condition | None, row: Row, values: Mapping[Oid, Value]) -> 
         return True
     given = number(values.get(row.of(condition.oid)))
     return given is not None and condition.holds(given)
+
+
+def _switchable(switch: Switch, row: Row, values: Mapping[Oid, Value]) -> bool:
+    return _met(switch.when, row, values) and (switch.unless is None or not _met(switch.unless, row, values))
 
 
 def _settled(rule: Rule, row: Row, values: Mapping[Oid, Value]) -> Rule:
@@ -280,16 +288,14 @@ def _attributes(row: Row, values: Mapping[Oid, Value]) -> dict[str, Any]:
     """Fields of the info classes, by name; what is not known is left out."""
     found: dict[str, Any] = {}
     for name, attribute in row.section.attributes.items():
-        value = attribute.text if attribute.text is not None else _read(name, attribute, row, values)
+        value = row.filled(attribute.text) if attribute.text is not None else _read(name, attribute, row, values)
         if value is not None:
             found[name.replace("-", "_")] = value
     if row.section.kind is Kind.INTERFACE:
-        nominal = found.get("nominal_voltage")
+        nominal = found.pop("nominal_voltage", None)
         low, high = found.pop("nominal_voltage_min", nominal), found.pop("nominal_voltage_max", nominal)
         if low is not None and high is not None and low <= high:
             found["nominal_voltage"] = (low, high)
-        else:
-            found.pop("nominal_voltage", None)
     return found
 
 
@@ -301,7 +307,8 @@ def _read(name: str, attribute: Attribute, row: Row, values: Mapping[Oid, Value]
         return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) and len(value) == 16 and any(value) else None
     if attribute.words is not None:
         given = number(value)
-        return attribute.words.get(given) if given is not None else None
+        word = attribute.words.get(given) if given is not None else None
+        return Decimal(word) if name in NUMBERS and word is not None else word
     if name in NUMBERS:
         scaled = _number(name, attribute, value)
         return int(scaled) if scaled is not None and name in {"nominal-capacity", "cell-count"} else scaled

@@ -125,7 +125,7 @@ def _section(node: Node, kind: Kind) -> Section:
     test = node.node("test") if kind is Kind.BATTERY else None
     section = Section(
         kind=kind,
-        name=_name(node, kind, columns, rowed=rows is not None, phased=phase is not None),
+        name=_name(node, kind, columns, rowed=rows is not None, free=bool(phase or unit)),
         rows=rows,
         count=count,
         where=where,
@@ -153,11 +153,23 @@ def _columns(node: Node | None) -> dict[str, Column]:
             raise node.fail(name, "is a name in small letters, and not index")
         place = node.text_or_node(name)
         if isinstance(place, Node):
-            found[name] = Column(place.need_oid(), place.words("words", int))
+            found[name] = Column(place.need_oid(), place.words("words", int), _pattern(place))
             place.done()
         elif place is not None:
             found[name] = Column(node.full(name, place))
     return found
+
+
+def _pattern(node: Node) -> str | None:
+    pattern = node.text("pattern")
+    if pattern is not None:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise node.fail("pattern", f"is not a regular expression: {error}") from None
+        if groups != 1:
+            raise node.fail("pattern", "needs one group, in round brackets: the part that counts")
+    return pattern
 
 
 def _variable(node: Node, key: str, columns: dict[str, Column]) -> str | None:
@@ -172,7 +184,7 @@ def _known(template: str, columns: dict[str, Column]) -> bool:
     return all(name in columns or name == "index" or name.isdigit() for name in _VARIABLE.findall(template))
 
 
-def _name(node: Node, kind: Kind, columns: dict[str, Column], *, rowed: bool, phased: bool) -> str:
+def _name(node: Node, kind: Kind, columns: dict[str, Column], *, rowed: bool, free: bool) -> str:
     if kind in {Kind.DEVICE, Kind.UNIT}:
         return ""
     name = node.template("name")
@@ -180,7 +192,7 @@ def _name(node: Node, kind: Kind, columns: dict[str, Column], *, rowed: bool, ph
         raise node.fail("name", "is missing")
     if not _known(name, columns):
         raise node.fail("name", f"{name!r} has a word that is none of the columns")
-    if rowed and not phased and "{" not in name:
+    if rowed and not free and "{" not in name:
         raise node.fail("name", "must tell the rows apart")
     if not rowed and "{" in name:
         raise node.fail("name", "is one name, for there is one thing")
@@ -247,17 +259,17 @@ def _identifier(node: Node) -> Identifier:
 
 def _switch(node: Node) -> Switch:
     """One object that takes two numbers, or two objects that take one each."""
-    when, oid = _condition(node.node("when")), node.oid("oid")
+    when, unless, oid = _condition(node.node("when")), _condition(node.node("unless")), node.oid("oid")
     if oid is not None:
         on, off = node.integer("on"), node.integer("off")
         if on is None or off is None or on == off:
             raise node.fail("switch", "needs oid, on and off, and two numbers that differ")
-        made = Switch(Write(oid, on), Write(oid, off), when)
+        made = Switch(Write(oid, on), Write(oid, off), when, unless)
     else:
         places = node.node("on"), node.node("off")
         if places[0] is None or places[1] is None:
             raise node.fail("switch", "needs oid, on and off, or on and off with an oid and a value each")
-        made = Switch(_write(places[0]), _write(places[1]), when)
+        made = Switch(_write(places[0]), _write(places[1]), when, unless)
     node.done()
     return made
 

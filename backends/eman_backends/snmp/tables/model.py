@@ -127,7 +127,7 @@ class Attribute:
     oid: Oid | None = None
     scale: Decimal = Decimal(1)
     absent: frozenset[int | str] = frozenset()
-    words: Mapping[int, str] | None = None
+    words: Mapping[int, str | int | Decimal] | None = None
     when: Condition | None = None
 
 
@@ -149,15 +149,17 @@ class Column:
 
     oid: Oid
     words: Mapping[int, int] | None = None  # what its codes mean; rows with others are not of the section
+    pattern: str | None = None  # of its text, of which the first group counts; rows with others are not of the section
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """What is written to switch on and off; ``when`` tells which rows can be."""
+    """What is written to switch on and off; ``when`` tells which rows can be, ``unless`` which cannot."""
 
     on: Write
     off: Write
     when: Condition | None = None
+    unless: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)

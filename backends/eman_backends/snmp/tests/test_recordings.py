@@ -10,7 +10,18 @@ from eman_backends.snmp.settings import Community, Target
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.counterparts import Counterpart, snmpsim
 from eman_backends.snmp.tests.told import of, outlet, three
-from eman_netconf.backend import Direction, EntityInfo, ForeignId, Method, Pass, Persistence, Point, Quantity, Supply
+from eman_netconf.backend import (
+    Direction,
+    EntityInfo,
+    ForeignId,
+    Inventory,
+    Method,
+    Pass,
+    Persistence,
+    Point,
+    Quantity,
+    Supply,
+)
 
 Q = Quantity
 DEVICE = Point()
@@ -23,11 +34,15 @@ def recordings() -> Counterpart:
 
 
 async def surveyed(make: Make, recordings: Counterpart, name: str, *tables: str) -> tuple[EntityInfo, Pass]:
-    """The one entity of a recording, and its first pass."""
+    """The device of a recording, and its first pass."""
+    inventory, result = await all_of(make, recordings, name, *tables)
+    return inventory.entities[0], result
+
+
+async def all_of(make: Make, recordings: Counterpart, name: str, *tables: str) -> tuple[Inventory, Pass]:
+    """All that a recording has, and its first pass."""
     backend = make(Target("127.0.0.1", recordings.port, Community(name), tables=tables))
-    inventory = await backend.open()
-    (entity,) = inventory.entities
-    return entity, await backend.read()
+    return await backend.open(), await backend.read()
 
 
 async def test_a_pdu_with_metered_outlets(make: Make, recordings: Counterpart) -> None:
@@ -41,9 +56,11 @@ async def test_a_pdu_with_metered_outlets(make: Make, recordings: Counterpart) -
     assert [one.name for one in entity.interfaces] == ["inlet", *(f"outlet-{number}" for number in range(1, 25))]
     assert [one.label for one in entity.interfaces[1:4]] == ["CP-CM-SAN-01", "DISK TRAY", "CPDXDCVHOST02"]
     assert [one.switchable for one in entity.interfaces[:2]] == [False, True]
-    assert of(result, DEVICE) == {Q.ACTIVE_POWER: 1210, Q.APPARENT_POWER: 1310, Q.ENERGY_RECEIVED: 1_951_600}
+    device = {Q.ACTIVE_POWER: 1210, Q.APPARENT_POWER: 1310, Q.POWER_FACTOR: 0.94, Q.ENERGY_RECEIVED: 1_951_600}
+    assert of(result, DEVICE) == device
     inlet = of(result, outlet("inlet"))
-    assert inlet == {Q.VOLTAGE: 201, Q.CURRENT: 6.5, Q.ACTIVE_POWER: 1220, Q.APPARENT_POWER: 1310, Q.POWER_FACTOR: 0.94}
+    assert inlet == {**device, Q.VOLTAGE: 201, Q.CURRENT: 6.5, Q.ACTIVE_POWER: 1220}
+    assert entity.interfaces[0].rated_current == 24
     assert inlet[Q.VOLTAGE] * inlet[Q.CURRENT] == pytest.approx(inlet[Q.APPARENT_POWER], rel=0.01)
     first = of(result, outlet("outlet-1"))
     assert first.pop(Q.SUPPLY_STATE) in {Supply.ON, Supply.OFF}  # the recording lets it vary
@@ -61,10 +78,26 @@ async def test_a_pdu_with_switched_outlets_only(make: Make, recordings: Counterp
     assert entity.model == "AP8932"
     assert entity.nameplate_power == 2900
     assert len(entity.interfaces) == 25
-    assert of(result, DEVICE) == {Q.ACTIVE_POWER: 160, Q.APPARENT_POWER: 170, Q.ENERGY_RECEIVED: 642_600}
+    device = {Q.ACTIVE_POWER: 160, Q.APPARENT_POWER: 170, Q.POWER_FACTOR: 0.95, Q.ENERGY_RECEIVED: 642_600}
+    assert of(result, DEVICE) == device
     assert of(result, outlet("inlet"))[Q.VOLTAGE] == 121
     assert of(result, outlet("inlet"))[Q.CURRENT] == 1.4
     assert all(set(of(result, outlet(f"outlet-{number}"))) == {Q.SUPPLY_STATE} for number in range(1, 25))
+
+
+async def test_banks_of_a_pdu_have_amperes(make: Make, recordings: Counterpart) -> None:
+    """AP8641 and AP7902B: two banks are components; their 3.8 A and 2.4 A are about the 6.5 A of the inlet."""
+    inventory, result = await all_of(make, recordings, "apc-8641")
+    assert [(one.local, one.name, one.entity_class) for one in inventory.entities[1:]] == [
+        ("bank-1", "Bank 1", "component"),
+        ("bank-2", "Bank 2", "component"),
+    ]
+    assert of(result, Point("bank-1")) == {Q.CURRENT: 3.8}
+    assert of(result, Point("bank-2")) == {Q.CURRENT: 2.4}
+    inventory, result = await all_of(make, recordings, "apc-7902b")
+    assert [one.local for one in inventory.entities] == ["", "bank-1", "bank-2"]
+    assert of(result, Point("bank-1")) == {Q.CURRENT: 0}
+    assert of(result, Point("bank-2")) == {Q.CURRENT: 1.1}
 
 
 async def test_a_pdu_of_the_first_generation(make: Make, recordings: Counterpart) -> None:
@@ -79,6 +112,9 @@ async def test_a_pdu_of_the_first_generation(make: Make, recordings: Counterpart
     assert of(result, DEVICE) == {Q.ACTIVE_POWER: 192, Q.APPARENT_POWER: 192, Q.POWER_FACTOR: 1.0}
     inlet = of(result, outlet("inlet"))
     assert inlet == {Q.CURRENT: 1.6, Q.ACTIVE_POWER: 192, Q.APPARENT_POWER: 192, Q.POWER_FACTOR: 1.0}
+    methods = {one.quantity: one.method for one in result.readings if one.point == outlet("inlet")}
+    assert methods[Q.CURRENT] is Method.DIRECT_METER
+    assert methods[Q.ACTIVE_POWER] is Method.LOAD_MODEL  # 192 W are 1.6 A at 120 V that somebody set
 
 
 async def test_a_three_phase_ups(make: Make, recordings: Counterpart) -> None:
@@ -93,6 +129,11 @@ async def test_a_three_phase_ups(make: Make, recordings: Counterpart) -> None:
         "output": (Direction.OUTLET, 3),
     }
     assert {one.name: one.rated_power for one in entity.interfaces}["output"] == 80_100
+    assert {one.name: one.nominal_voltage for one in entity.interfaces}["output"] == (220, 220)
+    # 50 where the MIB has tenths of hertz, and 500 where it is right
+    assert [one.nominal_frequency for one in entity.interfaces] == [None, None, 50]
+    assert not any(one.switchable for one in entity.interfaces)  # a shutdown would shut the UPS too
+    assert not entity.batteries[0].testable  # there is no upsTestId
     assert of(result, outlet("input")) == {
         **three(Q.VOLTAGE, 227, 227, 233),
         Q.VOLTAGE: 229,
@@ -121,6 +162,7 @@ async def test_a_three_phase_ups(make: Make, recordings: Counterpart) -> None:
         Q.TEMPERATURE: 25,
         Q.ALARM: frozenset(),
         Q.CHARGING_STATE: "maintaining",
+        Q.TEST_RESULT: "passed",
     }
     assert {one.method for one in result.readings if one.quantity is Q.RUNTIME_REMAINING} == {Method.LOAD_MODEL}
 
@@ -136,6 +178,8 @@ async def test_a_ups_without_a_load(make: Make, recordings: Counterpart) -> None
     assert (battery[Q.BATTERY_VOLTAGE], battery[Q.TEMPERATURE], battery[Q.CHARGE_PERCENT]) == (41, 31, 100)
     assert Q.RUNTIME_REMAINING not in battery
     assert entity.nameplate_power is None
+    assert [one.switchable for one in entity.interfaces] == [False, True]
+    assert entity.batteries[0].testable
 
 
 async def test_a_ups_whose_rows_have_an_index_of_two_parts(make: Make, recordings: Counterpart) -> None:
