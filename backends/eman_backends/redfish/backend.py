@@ -1,0 +1,129 @@
+"""One Redfish service: its life, its passes, its orders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+from eman_netconf.backend import (
+    Context,
+    EntityInfo,
+    Inventory,
+    Pass,
+    Point,
+    Quantity,
+    Refused,
+    Supply,
+    Unavailable,
+)
+
+from .client import Client, Missing
+from .documents import Document, link
+from .drafts import Service
+from .events import events, stream_of
+from .library import Library
+from .orders import PAUSED
+from .readings import told
+from .settings import Target
+from .survey import survey
+
+
+class Redfish:
+    """A way to one BMC, or to any other service that speaks Redfish."""
+
+    def __init__(self, target: Target, context: Context) -> None:
+        self._target = target
+        self._context = context
+        self._client = Client(target)
+        self._library: Library | None = None
+        self._service: Service | None = None
+        self._stream: tuple[str, str] | None = None
+        self._paused: frozenset[Point] = frozenset()
+
+    async def open(self) -> Inventory:
+        """Log in and find out what there is. Raises Unavailable."""
+        await self.close()
+        try:
+            root = await self._client.open()
+            library = Library(self._client, root, expand=self._target.expand)
+            self._service = await survey(library, root, self._context.name)
+            self._stream = await self._events(root)
+        except Exception:
+            await self.close()
+            raise
+        self._library = library
+        return self._service.inventory
+
+    async def read(self) -> Pass:
+        """One pass over all resources that hold values. Raises Unavailable."""
+        service, library = self._service, self._library
+        if service is None or library is None:
+            raise Unavailable(f"{self._target} is not open")
+        fetched = await library.read(service.plan.resources or ("/redfish/v1",))
+        await asyncio.sleep(0)
+        result = told(service.plan, fetched, self._context.clock().wall)
+        self._paused = frozenset(
+            reading.point
+            for reading in result.readings
+            if reading.quantity is Quantity.POWER_STATE and reading.value == PAUSED
+        )
+        return result
+
+    async def set_power_state(self, point: Point, state: str) -> None:
+        """Return when the service accepted it. Raises Refused, Unavailable, OutcomeUnknown."""
+        reset = self._opened().resets.get(point)
+        if reset is None:
+            raise Refused(f"{point.entity or self._context.name} takes no power states")
+        await self._client.post(reset.action.target, reset.body(state, paused=point in self._paused))
+
+    async def switch_supply(self, point: Point, supply: Supply) -> None:
+        """Return when the service accepted it. Raises Refused, Unavailable, OutcomeUnknown."""
+        switch = self._opened().switches.get(point)
+        if switch is None:
+            raise Refused(f"{point.interface or 'this'} of {self._context.name} cannot be switched")
+        await self._client.post(switch.action.target, switch.body(supply))
+
+    async def limit_power(self, point: Point, watts: Decimal | None) -> None:
+        """Return when the service accepted it. Raises Refused, Unavailable, OutcomeUnknown."""
+        limit = self._opened().limits.get(point)
+        if limit is None:
+            raise Refused(f"{point.entity or self._context.name} takes no power limit")
+        await self._client.patch(limit.resource, limit.body(watts))
+
+    async def test_battery(self, point: Point) -> None:
+        """Return when the service accepted it. Raises Refused, Unavailable, OutcomeUnknown."""
+        target = self._opened().tests.get(point)
+        if target is None:
+            raise Refused(f"{point.battery or 'this'} of {self._context.name} is no battery that tests itself")
+        await self._client.post(target, {})
+
+    async def watch(self) -> AsyncIterator[Pass]:
+        """An empty pass whenever the service told of an event; ends where it tells of none."""
+        if self._stream is not None:
+            async for _ in events(self._client, self._stream, self._context.random):
+                yield Pass(())
+
+    async def close(self) -> None:
+        """Log out and let go of everything; safe at any time and twice."""
+        self._service = self._library = self._stream = None
+        await self._client.close()
+
+    def _opened(self) -> Service:
+        if self._service is None:
+            raise Unavailable(f"{self._target} is not open")
+        return self._service
+
+    async def _events(self, root: Document) -> tuple[str, str] | None:
+        path = link(root, "EventService")
+        if path is None or not self._target.events:
+            return None
+        try:
+            return stream_of(await self._client.get(path))
+        except Missing:
+            return None
+
+
+def device(inventory: Inventory) -> EntityInfo:
+    """The entity that stands for the whole service, or the first."""
+    return next((entity for entity in inventory.entities if not entity.local), inventory.entities[0])

@@ -1,0 +1,105 @@
+"""Equipment that distributes power: rack and floor PDUs, transfer switches, power shelves (PowerDistribution)."""
+
+from __future__ import annotations
+
+from eman_netconf.backend import Direction, Quantity
+
+from . import describe
+from .documents import dig, link, links, path_of, text
+from .drafts import Draft, Drafts
+from .orders import Switch, action
+from .power import look as look_at_power
+from .readings import SUPPLY
+
+_KINDS = ("RackPDUs", "FloorPDUs", "TransferSwitches", "Switchgear", "PowerShelves", "ElectricalBuses")
+
+
+async def look(drafts: Drafts, path: str | None) -> None:
+    """Add all that is below PowerEquipment. Raises Unavailable."""
+    library = drafts.library
+    found = await library.get(path)
+    for kind in _KINDS:
+        for at in await library.members(link(found, kind)):
+            if not drafts.full and describe.there(await library.get(at)):
+                await _unit(drafts, at, kind)
+
+
+async def _unit(drafts: Drafts, at: str, kind: str) -> None:
+    library = drafts.library
+    unit = await library.get(at)
+    name = "pdu" if kind.endswith("PDUs") else kind.rstrip("s").lower()
+    draft = drafts.add(
+        at, name, describe.identifier(unit, at), attributes=describe.attributes(unit), category="distributor"
+    )
+    metrics_at = link(unit, "Metrics")
+    metrics = await library.get(metrics_at)
+    if metrics_at is not None and metrics:
+        place = await drafts.place(metrics, metrics_at, draft.point())
+        drafts.tell(place.circuit(metrics))
+    for mains in await library.members(link(unit, "Mains")):
+        await _circuit(drafts, draft, mains, "mains")
+    for outlet in await library.members(link(unit, "Outlets")):
+        await _outlet(drafts, draft, outlet)
+    for branch in await library.members(link(unit, "Branches")):
+        await _branch(drafts, draft, branch)
+    await look_at_power(drafts, draft, {"PowerSubsystem": {"@odata.id": at}} if "PowerSupplies" in unit else {})
+
+
+async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str) -> None:
+    """What feeds the unit."""
+    circuit = await drafts.library.get(at)
+    if not describe.there(circuit):
+        return
+    name = _free(draft, describe.slug(kind, describe.identifier(circuit, at)))
+    made = describe.interface(circuit, name, Direction.INLET)
+    draft.interfaces[name] = made
+    place = await drafts.place(circuit, at, draft.point(name), direct=made.current_type == "dc")
+    drafts.tell(place.circuit(circuit))
+
+
+async def _outlet(drafts: Drafts, draft: Draft, at: str) -> None:
+    outlet = await drafts.library.get(at)
+    if not describe.there(outlet):
+        return
+    name = _free(draft, describe.slug("outlet", describe.identifier(outlet, at)))
+    info = await drafts.library.get(path_of(dig(outlet, "Actions", "#Outlet.PowerControl", "@Redfish.ActionInfo")))
+    switch = action(outlet, "Outlet.PowerControl", "PowerState", info)
+    made = describe.interface(outlet, name, Direction.OUTLET, switchable=switch is not None)
+    draft.interfaces[name] = made
+    point = draft.point(name)
+    if switch is not None:
+        drafts.switches[point] = Switch(switch)
+    place = await drafts.place(outlet, at, point, Direction.OUTLET, direct=made.current_type == "dc")
+    if "PowerState" in outlet:
+        drafts.tell([place.state(Quantity.SUPPLY_STATE, SUPPLY, "PowerState")])
+    drafts.tell(place.circuit(outlet))
+    drafts.feeds[point] = links(outlet, "Links", "PowerSupplies")
+
+
+async def _branch(drafts: Drafts, draft: Draft, at: str) -> None:
+    """A circuit inside the unit, with its own breaker: a component that distributes."""
+    circuit = await drafts.library.get(at)
+    if not describe.there(circuit) or drafts.full:
+        return
+    attributes = {**describe.attributes(circuit), "name": text(circuit, "UserLabel") or text(circuit, "Name")}
+    name = describe.identifier(circuit, at)
+    branch = drafts.add(
+        at,
+        *(draft.local, "branch", name),
+        attributes=attributes,
+        inside=draft.key,
+        entity_class="component",
+        category="distributor",
+    )
+    current, _ = describe.volts(dig(circuit, "NominalVoltage"))
+    place = await drafts.place(circuit, at, branch.point(), direct=current == "dc")
+    drafts.tell(place.circuit(circuit))
+
+
+def _free(draft: Draft, name: str) -> str:
+    """A name that no other interface of the unit has."""
+    found, count = name, 1
+    while found in draft.interfaces:
+        count += 1
+        found = f"{name}-{count}"
+    return found

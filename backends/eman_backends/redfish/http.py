@@ -1,0 +1,175 @@
+"""One question over HTTP and its answer, bounded, to one host and to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from eman_netconf.backend import Unavailable
+
+from .documents import Document, parsed, path_of
+from .settings import Target
+
+CONNECT = 3.0  # seconds until there is a connection
+ANSWER = 15.0  # seconds without an octet of the answer
+WHOLE = 30.0  # seconds for all of it; the caller's deadline is usually shorter
+LARGEST = 1 << 20  # octets of an answer
+_REDIRECTIONS = 3
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"}
+
+
+class Unanswered(Unavailable):
+    """The question was sent, or may have been, and no answer came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. ``fault`` says what is wrong with a body that is no document; then ``document`` is empty."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    document: Document = field(repr=False)
+    fault: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Http:
+    """The connections to one service: one for questions, which are asked in turn, one for its events."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._origin = URL(target.origin)
+        self._client: aiohttp.ClientSession | None = None
+        self._trust: ssl.SSLContext | aiohttp.Fingerprint | bool = True
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Make ready to ask; nothing is sent yet. Raises Unavailable where the authorities cannot be read."""
+        await self.close()
+        self._trust = await self._whom_to_trust()
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=2, ssl=self._trust, keepalive_timeout=60.0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=WHOLE, sock_connect=CONNECT, sock_read=ANSWER),
+            headers=_HEADERS,
+            auto_decompress=False,  # none is asked for
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        body: Document | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One answer, after those asked for before. Raises Unavailable where nothing was sent, else Unanswered."""
+        async with self._turn:
+            for _ in range(_REDIRECTIONS + 1):
+                answer = await self._ask(method, path, query, body, headers or {})
+                if answer.status not in _MOVED or method != "GET":
+                    return answer
+                path, query = self._elsewhere(path, query, answer)
+        raise Unavailable(f"{self._target} sends from one address to the next")
+
+    async def _ask(
+        self, method: str, path: str, query: str, body: Document | None, headers: Mapping[str, str]
+    ) -> Answer:
+        with self._troubles():
+            async with self._request(method, path, query, json=body, headers=headers) as response:
+                return await self._answer(response)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, query: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that goes on, beside the other questions. Raises as ``ask``."""
+        waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=None)
+        headers = {**headers, "Accept": "text/event-stream"}
+        with self._troubles():
+            async with self._request("GET", path, query, headers=headers, timeout=waits) as response:
+                yield response
+
+    def _request(self, method: str, path: str, query: str, **options: Any) -> Any:
+        if self._client is None:
+            raise Unavailable(f"{self._target} is not open")
+        url = self._origin.join(URL(path + query, encoded=True))
+        name = self._target.server_name if self._target.encrypted else None
+        return self._client.request(method, url, allow_redirects=False, server_hostname=name, **options)
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        pieces, size = [], 0
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > LARGEST:
+                response.close()
+                return Answer(response.status, headers, {}, f"more than {LARGEST} octets were sent")
+            pieces.append(piece)
+        if not size:
+            return Answer(response.status, headers, {}, "nothing was sent")
+        try:
+            return Answer(response.status, headers, parsed(b"".join(pieces)))
+        except ValueError as error:
+            return Answer(response.status, headers, {}, f"what was sent is not JSON: {type(error).__name__}")
+
+    def _elsewhere(self, path: str, query: str, answer: Answer) -> tuple[str, str]:
+        """Where a redirection leads, if that is on the same service."""
+        try:
+            there = self._origin.join(URL(path, encoded=True)).join(URL(answer.headers.get("location", "")))
+            strange = there.origin() != self._origin.origin() or path_of(there.raw_path) is None
+        except ValueError:
+            strange = True
+        if strange:
+            raise Unavailable(f"{self._target} sends elsewhere, where it is not followed")
+        return there.raw_path, query
+
+    @contextlib.contextmanager
+    def _troubles(self) -> Any:
+        """What goes wrong with a connection, in words."""
+        where = str(self._target)
+        try:
+            yield
+        except aiohttp.ServerFingerprintMismatch as error:
+            got = error.got.hex()
+            raise Unavailable(f"{where} has another certificate than configured; its fingerprint is {got}") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
+            raise Unavailable(f"the certificate of {where} is not trusted: {why}") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Unavailable(f"{where} cannot be reached: {_cause(error)}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unanswered(f"{where} does not answer: {_cause(error)}") from None
+
+    async def _whom_to_trust(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+        target = self._target
+        if target.fingerprint is not None:
+            return aiohttp.Fingerprint(target.fingerprint)
+        if target.ca_file is None or not target.encrypted:
+            return True
+        try:  # in a thread, since reading certificates takes its time
+            return await asyncio.to_thread(ssl.create_default_context, cafile=target.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Unavailable(f"{target.ca_file} holds no certificates of authorities that can be read") from error
+
+
+def _cause(error: BaseException) -> str:
+    inner = getattr(error, "os_error", error)
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    return (getattr(inner, "strerror", None) or type(error).__name__).lower()

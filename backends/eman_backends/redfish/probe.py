@@ -1,0 +1,80 @@
+"""Who is at an address: the root of a Redfish service answers anybody; what it has is asked with credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+
+from eman_netconf.backend import Context, Finding, Refused, Settings, Unavailable
+
+from .backend import Redfish, device
+from .client import Client
+from .documents import Document, text
+from .http import CONNECT
+from .settings import Target, target
+
+
+async def probe(address: str, settings: Settings, context: Context) -> Finding | None:
+    """What answers at ``address``; None where no Redfish service does.
+
+    Where nobody vouches for the certificate, its fingerprint is told, and credentials are not sent. Raises
+    Misconfigured, and Refused where there is such a service that does not let itself be read.
+    """
+    found = dict(settings)
+    found["address"] = address
+    asked = target(found)
+    unknown = False
+    root = await _root(asked)
+    if root is None and asked.encrypted and asked.fingerprint is None and asked.ca_file is None:
+        fingerprint = await _fingerprint(asked)
+        if fingerprint is not None:
+            found["fingerprint"] = ":".join(f"{octet:02x}" for octet in fingerprint)
+            asked, unknown = target(found), True
+            root = await _root(asked)
+    if root is None:
+        return None
+    product = " ".join(part for part in (text(root, "Vendor"), text(root, "Product")) if part)
+    if unknown or asked.user is None:
+        title = f"{product or 'Redfish service'}, Redfish {text(root, 'RedfishVersion')}"
+        if unknown:
+            title += "; nobody known vouches for its certificate: compare the fingerprint before adding it"
+        return Finding(found, title, text(root, "Name"), text(root, "Vendor"), text(root, "Product"))
+    backend = Redfish(asked, context)
+    try:
+        whole = device(await backend.open())
+    except Unavailable as error:
+        raise Refused(str(error)) from error
+    finally:
+        await backend.close()
+    model = " ".join(part for part in (whole.manufacturer, whole.model) if part) or product or "Redfish service"
+    ids = whole.foreign_ids
+    return Finding(found, f"{model}, read over Redfish", whole.name, whole.manufacturer, whole.model, ids)
+
+
+async def _root(asked: Target) -> Document | None:
+    """The root of the service; None where there is none, or one that is not trusted."""
+    client = Client(asked)
+    try:
+        return await client.probe()
+    except Unavailable:
+        return None
+    finally:
+        await client.close()
+
+
+async def _fingerprint(asked: Target) -> bytes | None:
+    """The SHA-256 of the certificate that is shown at an address; nothing is said there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(CONNECT):
+            _, writer = await asyncio.open_connection(asked.address, asked.port, ssl=context)
+    except (OSError, TimeoutError, ValueError):
+        return None
+    try:
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.transport.abort()
+    return hashlib.sha256(shown).digest() if shown else None
