@@ -46,6 +46,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "uvloop": ("server", "cli"),
     "lxml": tuple(layer for layer in LAYERS if layer not in {"errors", "backend", "__init__"}),
     "gufo": (),
+    "pymodbus": (),
     "pysnmp": (),
 }
 
