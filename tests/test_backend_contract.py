@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from eman_netconf import safexml
 from eman_netconf.backend import (
@@ -116,6 +117,25 @@ async def test_open_and_one_pass_come_to_an_end(make: Callable[[], Backend]) -> 
         await backend.close()
     assert inventory.entities
     assert result.readings
+
+
+def test_the_loop_may_be_another_than_asyncios(package: str, tmp_path: Path) -> None:
+    """Under the loop the server runs on where it is installed, a device is opened, read, ordered about and closed."""
+
+    async def whole() -> None:
+        async with device(package, tmp_path) as case:
+            backend: Backend = case.plugin.build(case.settings, context(tmp_path))
+            try:
+                inventory = await backend.open()
+                check_pass(inventory, await backend.read())
+                for order in case.orders:
+                    await carry_out(backend, order)
+                check_pass(inventory, await backend.read())
+            finally:
+                await backend.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
 
 
 async def test_inventory_is_well_formed_and_stays_the_same(make: Callable[[], Backend]) -> None:
