@@ -14,7 +14,7 @@ from eman_netconf.energy.values import EntityInfo, Inventory
 from eman_netconf.yang.tree import Inner, ListNode
 
 #: Identifiers that are unique only under the authority that gave them: they bind one discovered entity, not several.
-_SCOPED = frozenset(
+SCOPED = frozenset(
     f"eman-entity:{kind}"
     for kind in ("ent-physical-index", "lldp-port-number", "peth-pse-port", "if-name", "hardware-component")
 )
@@ -92,7 +92,7 @@ class Names:
                 continue
             holder = entities.get(configured)
             others = set(holder.tellers) - {told} if holder is not None else set()
-            if key[0] not in _SCOPED or not others:
+            if key[0] not in SCOPED or not others:
                 return configured
         return info.id
 

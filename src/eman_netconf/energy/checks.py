@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from eman_netconf.energy.changes import Touched, entries
 from eman_netconf.energy.claims import configured_claim
 from eman_netconf.energy.groups import GroupNodes
-from eman_netconf.energy.relationships import End, find_loops
+from eman_netconf.energy.neighbours import Ear
+from eman_netconf.energy.relationships import Claim, End, find_loops
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.values import Direction
 from eman_netconf.errors import AppTag, ErrorTag, RpcError
@@ -158,7 +159,18 @@ class Checks:
         ]
         if not moved:
             return
-        before = {id_: graph.claimed(("configuration", id_)) for id_, _ in moved}
+        claims: dict[Hashable, Claim | None] = {
+            ("configuration", id_): configured_claim(nodes, id_, new) if new is not None else None for id_, new in moved
+        }
+        claims |= {
+            witness: None  # what was heard counts for nothing where somebody says what is wired
+            for claim in [*claims.values()]
+            for wire in (claim.wires if claim is not None else ())
+            for end in wire
+            for witness in graph.witnesses(end)
+            if isinstance(witness, Ear)
+        }
+        before = {witness: graph.claimed(witness) for witness in claims}
         for id_, new in moved:
             for name in _keys(new, nodes.interfaces.interface):
                 entry = _entry(new, nodes.interfaces.interface, name) if new is not None else None
@@ -166,16 +178,16 @@ class Checks:
                 if isinstance(direction, str):
                     self._directions[End(id_, name[0])] = Direction(direction)
         try:
-            for id_, new in moved:
-                graph.claim(("configuration", id_), configured_claim(nodes, id_, new) if new is not None else None)
+            for witness, claim in claims.items():
+                graph.claim(witness, claim)
             with self._site.supposing(self._directions):
                 # who is fed by nobody is on no loop
                 changed = {id_: new for id_, new in moved if new is not None and graph.knows(id_) and graph.feeds(id_)}
                 for loop in _loops(changed, lambda one: [feed.source for feed in graph.feeds(one)]):
                     self._loop(loop, changed[loop[0]])
         finally:
-            for id_, claim in before.items():
-                graph.claim(("configuration", id_), claim)
+            for witness, claim in before.items():
+                graph.claim(witness, claim)
 
     def _loop(self, loop: list[str], new: Inner) -> None:
         way = ", which is fed by ".join(_named(loop))

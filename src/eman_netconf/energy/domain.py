@@ -280,6 +280,7 @@ class Domain:
     def _follow(self, now: Now, out: list[Effect]) -> list[Effect]:
         """Tell the followers what came, changed and went, and see to the sums that are watched."""
         site, groups = self.site, self.groups
+        site.meet()
         while site.renamed:
             before, after = site.renamed.pop(0)
             for follower in self.followers:

@@ -13,7 +13,7 @@ from eman_netconf.energy.printing import Base, Entry, Leaves
 from eman_netconf.energy.quantities import ReadingNodes
 from eman_netconf.energy.relationships import End, Evidence, Role
 from eman_netconf.energy.requests import Holder, RequestNodes
-from eman_netconf.energy.values import Direction, ForeignId, InterfaceInfo, Point, Quantity, Supply
+from eman_netconf.energy.values import Direction, ForeignId, InterfaceInfo, Neighbour, Point, Quantity, Supply
 from eman_netconf.yang.schema import SchemaNode
 from eman_netconf.yang.stamps import stamp
 from eman_netconf.yang.tree import Data, Inner, Key, ListNode
@@ -89,6 +89,11 @@ class InterfaceNodes:
         self.peer_uuid = wire.child("entity-uuid")
         self.peer_role = wire.child("peer-role")
         self.evidence = wire.child("evidence")
+        self.neighbour = neighbour = interface.child("neighbour")
+        self.neighbour_name = neighbour.child("name")
+        self.neighbour_description = neighbour.child("description")
+        self.neighbour_interface = neighbour.child("interface")
+        self.neighbour_ids = ForeignIdNodes(neighbour, identities)
         self.power_available = interface.child("power-available")
         self.in_use = interface.child("in-use")
         self.control = optional(interface, "control")
@@ -317,7 +322,20 @@ class Interface:
         children[nodes.uuid] = self.uuid
         if info is not None:
             nodes.foreign_ids.lay(children, info.foreign_ids)
+            if info.neighbour is not None:
+                children[nodes.neighbour] = self._lay_neighbour(info.neighbour)
         return children
+
+    def _lay_neighbour(self, neighbour: Neighbour) -> Inner:
+        nodes = self._nodes
+        told = (
+            (nodes.neighbour_name, neighbour.name),
+            (nodes.neighbour_description, neighbour.description),
+            (nodes.neighbour_interface, neighbour.interface),
+        )
+        children: dict[SchemaNode, Data] = {node: clipped(text) for node, text in told if text}
+        nodes.neighbour_ids.lay(children, neighbour.foreign_ids)
+        return Inner(nodes.neighbour, children)
 
     def _render_wires(self, wires: Wires, uuid_of: Callable[[str], str | None]) -> ListNode:
         nodes = self._nodes

@@ -271,6 +271,14 @@ class Graph:
                 return Role.SOURCE
         return None
 
+    def witnesses(self, end: End) -> dict[Hashable, Evidence]:
+        """Who says from either side that something is wired to ``end``, and how it is known."""
+        found: dict[Hashable, Evidence] = {}
+        for other in self._wires.get(end.entity, {}).get(end.interface, ()):
+            found |= self._said.get((end, other), {})
+            found |= self._said.get((other, end), {})
+        return found
+
     def peers(self, end: End, role: Role) -> list[End]:
         """The other ends at ``end`` that are its sources or its loads."""
         return [

@@ -13,8 +13,9 @@ from eman_netconf.energy.effects import Effect
 from eman_netconf.energy.entities import Entity, EntityNodes, Teller
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link, LinkNodes
+from eman_netconf.energy.neighbours import Ear, Neighbours, far_end
 from eman_netconf.energy.notices import Notices
-from eman_netconf.energy.relationships import REPORTING, End, Graph, Role
+from eman_netconf.energy.relationships import REPORTING, Claim, End, Evidence, Graph, Role
 from eman_netconf.energy.state_sets import StateSets
 from eman_netconf.energy.upkeep import bind_points, lacks_interfaces, learn_batteries, refresh, refresh_interfaces
 from eman_netconf.energy.uuids import UUID_KIND, Uuids, told_uuids
@@ -47,6 +48,7 @@ class Site:
         self.renamed: list[tuple[str, str]] = []  # ids before and after, since somebody looked
         self.uuids = Uuids(new_uuid)
         self._names = Names(self.nodes.foreign_ids)
+        self._neighbours = Neighbours(self.nodes.foreign_ids)
         self._supposed: Mapping[End, Direction] = {}
         self.both_ways: dict[str, tuple[str, ...]] = {}  # by entity, its interfaces that are built to take and to give
         self._containers: dict[str, str] = {}
@@ -173,6 +175,9 @@ class Site:
         if current is not None:
             self._refresh(current)
             learn_batteries(self, current, now, out, announce=False)
+        for other in touched:
+            if other in self.entities:
+                self._neighbours.stir(self.entities[other])
         self.rewire(touched | {id_}, (id_,))
         self.touched(touched | {id_})
 
@@ -215,6 +220,7 @@ class Site:
         if known is not None and old == info:
             return known
         self._names.discover(told, old, info)
+        self._neighbours.hear(told, old, info)
         id_ = self._names.identify(told, info, self.entities)
         if known is not None and known.id != id_:
             known = self._move(told, known, id_, now, out)
@@ -253,6 +259,7 @@ class Site:
         teller = entity.tellers.pop(told, None)
         if teller is not None:
             self._names.discover(told, teller.info, None)
+            self._neighbours.hear(told, teller.info, None)
             if teller.info.id is not None:
                 self._names.aliases.pop(teller.info.id, None)
         touched = self.graph.claim(told, None) | self.graph.claim(("proxy", *told), None)
@@ -295,6 +302,38 @@ class Site:
             touched |= self.graph.claim(("proxy", link.name, local), claim)
         return touched
 
+    # --- neighbours
+
+    def meet(self) -> None:
+        """Bring the wires to those who were heard in line with who is there; to be called after every change."""
+        touched: dict[str, None] = {}
+        for ear in self._neighbours.due():
+            changed = self.graph.claim(ear, None if (wire := self._heard(ear)) is None else wire)
+            if wire is not None and self.graph.loop(wire.wires[0][0].entity) is not None:
+                changed |= self.graph.claim(ear, None)
+                self._neighbours.refuse(ear)
+            touched.update(dict.fromkeys(sorted(changed)))
+        if touched:
+            self.rewire(touched)
+            self.touched(touched)
+
+    def _heard(self, ear: Ear) -> Claim | None:
+        """The wire from an interface to the neighbour it hears; None where none is known, or a better one is."""
+        link, heard = self.links.get(ear.backend), self._neighbours.at(ear)
+        if link is None or heard is None or ear.local not in link.tells:
+            return None
+        neighbour, there = heard
+        near = self.interface(End(link.tells[ear.local], ear.interface))
+        if near is None or there == near.end.entity or there not in self.entities:
+            return None
+        far = far_end(near, self.entities[there], neighbour.interface)
+        if far is None or any(self._wired_by_hand(end) for end in (near.end, far)):
+            return None
+        return Claim(((near.end, far),), (), Evidence.DISCOVERED)
+
+    def _wired_by_hand(self, end: End) -> bool:
+        return Evidence.CONFIGURED in self.graph.witnesses(end).values()
+
     # --- coming, going, changing names
 
     def _create(
@@ -330,6 +369,7 @@ class Site:
         self._contain(id_, None)
         self.both_ways.pop(id_, None)
         self.generation += 1
+        self._neighbours.forget(id_)
         self.refreshed[id_] = None
         self.forgotten(id_)
 
@@ -419,6 +459,7 @@ class Site:
     def _refresh(self, entity: Entity) -> None:
         """Bring everything below the record in line with configuration, inventories and wires."""
         refresh(self, entity)
+        self._neighbours.know(entity)
         self._contain(entity.id, entity.container)
         self.refreshed[entity.id] = entity
 
