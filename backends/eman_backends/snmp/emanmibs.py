@@ -6,7 +6,6 @@ Their rows go by entPhysicalIndex, so they speak of the parts that ``physical`` 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,7 +30,7 @@ from .complete import Oid, Value
 from .readings import cell, number
 from .survey import Asks
 from .tables import Case, Condition, Exponent, Rule
-from .words import mac, text, uuid_of
+from .words import address, mac, text, uuid_of
 from .writes import Write
 
 Local = Callable[[int], str | None]  # the entity at an entPhysicalIndex
@@ -371,10 +370,3 @@ def _keywords(value: Value | None) -> tuple[str, ...]:
     """Tags of one string, at most 64 of them."""
     said = value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
     return tuple(dict.fromkeys(word for part in said.split(",")[:64] if (word := text(part))))
-
-
-def address(value: Value | None) -> str | None:
-    """An IPv4 or IPv6 address of 4 or 16 octets; one of zeros is none."""
-    if not isinstance(value, bytes) or len(value) not in {4, 16} or not any(value):
-        return None
-    return str(ipaddress.ip_address(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import physical
+from . import lldp, physical
 from .survey import Explorer
 
-EXPLORERS: tuple[Explorer, ...] = (physical.explore,)
+EXPLORERS: tuple[Explorer, ...] = (physical.explore, lldp.explore)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import uuid
 
@@ -22,6 +23,13 @@ def text(value: Value | None) -> str | None:
 def mac(value: Value | None) -> str | None:
     """A hardware address in lower case with colons; one of zeros is none."""
     return value.hex(":") if isinstance(value, bytes) and len(value) == 6 and any(value) else None
+
+
+def address(value: Value | None) -> str | None:
+    """An IPv4 or IPv6 address of 4 or 16 octets; one of zeros is none."""
+    if not isinstance(value, bytes) or len(value) not in {4, 16} or not any(value):
+        return None
+    return str(ipaddress.ip_address(value))
 
 
 def uuid_of(value: Value | None) -> str | None:
