@@ -12,8 +12,10 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~\-]*")
 NUMBERS = frozenset(Quantity) - {
     *(Quantity.POWER_STATE, Quantity.SUPPLY_STATE, Quantity.POWER_AVAILABLE, Quantity.IN_USE),
     *(Quantity.OPERATIONAL_DIRECTION, Quantity.LOCAL_CONTROL, Quantity.CHARGING_STATE, Quantity.ALARM),
+    Quantity.TEST_RESULT,
 }
 CHARGING = {"charging", "maintaining", "not-charging", "discharging"}
+TEST_RESULTS = {"none", "in-progress", "passed", "warning", "failed", "aborted"}
 ALARMS = {"low", "critical", "aging", "temperature"}
 
 
@@ -91,6 +93,8 @@ def check_value(entity: EntityInfo, quantity: Quantity, value: object) -> None:
         assert value in {"inlet", "outlet"}
     elif quantity is Quantity.CHARGING_STATE:
         assert value in CHARGING
+    elif quantity is Quantity.TEST_RESULT:
+        assert value in TEST_RESULTS
     elif quantity is Quantity.ALARM:
         assert isinstance(value, frozenset)
         assert value <= ALARMS
