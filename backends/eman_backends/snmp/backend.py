@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refused, Supply, Unavailable
 
@@ -13,6 +13,7 @@ from .readings import Plan, readings
 from .settings import Target
 from .survey import choose, survey
 from .tables import GENERIC, Table, names
+from .traps import Ear
 
 SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
 DOUBTS = 5  # attempts to open, one after the other, at which a device must look like less before that is believed
@@ -30,28 +31,34 @@ class Snmp:
         self._read_as: tuple[Table, ...] = ()
         self._doubts = 0
         self._said = ""
+        self._inventory: Inventory | None = None
+        self._restarted = False  # the device said so; what it has is not yet looked at again
+        self._ear: Ear | None = None
 
     async def open(self) -> Inventory:
         """Find out what the device is and has. Raises Unavailable."""
         await self.close()
         try:
             await self._client.open()
-            tables = await choose(self._client, self._tables, self._target.tables)
-            self._recognise(tables)
-            inventory, plan = await survey(self._client, tables, self._tables[GENERIC], EXPLORERS)
+            inventory, plan = await self._surveyed()
         except BaseException:  # nothing stays open of an attempt that failed or was given up
             self._client.close()
             raise
         self._client.rest()
         self._plan = plan
-        self._read_as = tables
-        self._doubts = 0
-        self._tell(tables)
+        self._inventory = inventory
+        self._restarted = False
         return inventory
 
     async def read(self) -> Pass:
         """One pass over everything the plan names. Raises Unavailable."""
         plan = self._opened()
+        if self._restarted:
+            inventory, plan = await self._surveyed()
+            if inventory != self._inventory:
+                return Pass((), outdated=True)
+            self._plan = plan
+            self._restarted = False
         values = await self._client.get(plan.oids or [SYS_UP_TIME])
         if not values:
             raise Unavailable(f"{self._target} answers, but tells none of its values any more")
@@ -88,15 +95,46 @@ class Snmp:
             raise Refused(f"{point.battery or 'this'} of {self._context.name} has no test of its battery")
         await self._client.set(write)
 
+    async def watch(self) -> AsyncIterator[Pass]:
+        """What the device says by itself has it read soon. Raises Unavailable where nothing can be heard."""
+        hearing = self._target.hearing
+        if hearing is None:
+            return
+        self._opened()
+        self._hush()
+        ear = self._ear = await self._client.listen(hearing, self._context.directory)
+        try:
+            while (restarted := await ear.heard()) is not None:
+                self._restarted = self._restarted or restarted
+                yield Pass(())
+        finally:
+            ear.close()
+
     async def close(self) -> None:
         """Let go of everything; safe at any time and twice."""
+        self._hush()
         self._plan = None
         self._client.close()
+
+    def _hush(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
+            self._ear = None
 
     def _opened(self) -> Plan:
         if self._plan is None:
             raise Unavailable(f"{self._target} is not open")
         return self._plan
+
+    async def _surveyed(self) -> tuple[Inventory, Plan]:
+        """What the device has, and how it is read. Raises Unavailable."""
+        tables = await choose(self._client, self._tables, self._target.tables)
+        self._recognise(tables)
+        found = await survey(self._client, tables, self._tables[GENERIC], EXPLORERS)
+        self._read_as = tables
+        self._doubts = 0
+        self._tell(tables)
+        return found
 
     def _recognise(self, tables: tuple[Table, ...]) -> None:
         """A device that starts may answer before its tables are there. Raises Unavailable while that may be so."""

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
 from .complete import Answer, Complete, Kind, NoAnswerError, Oid, RejectedError, Value
 from .fast import Fast, UnusableError, suits
-from .settings import Target
+from .settings import Community, Hearing, Target
+from .traps import Ear, listen
+from .usm import Usm
 from .writes import Write
 
 ANSWER = 3.0  # seconds a request may take with all its tries; less than the deadline of a pass
@@ -54,6 +57,7 @@ class Client:
         self._may_be_fast = fast and suits(target)
         self._fast_failures = 0
         self._turn = asyncio.Lock()
+        self._address = ""
         self._tries = target.retries + 1
         self._chunk = target.max_variables  # in a GET
         self._losses = 0  # of answers to so many variables:
@@ -85,6 +89,7 @@ class Client:
                 raise Unavailable(f"the name {self._target.address} is not resolved in time") from None
             except NoAnswerError as error:
                 raise Unavailable(f"{self._target} {error}") from None
+            self._address = address
             if self._may_be_fast and self._fast is None:
                 self._fast = Fast(self._target, address)
 
@@ -195,6 +200,31 @@ class Client:
             if status:
                 reason = STATUS.get(status, f"error {status}")
                 raise Refused(f"{self._target} does not set {write}: {reason}")
+
+    async def listen(self, hearing: Hearing, directory: Path) -> Ear:
+        """Listen for what the device says by itself; ``directory`` is where this server keeps who it is.
+
+        Raises Unavailable.
+        """
+        credentials = self._target.credentials
+        known: Usm | list[bytes] | None
+        if isinstance(credentials, Community):
+            known = [credentials.name.encode()]
+        else:
+            async with self._turn:
+                try:
+                    known = await self._complete.acquaint(ANSWER)
+                except (NoAnswerError, RejectedError) as error:
+                    raise Unavailable(f"{self._target} {error}") from None
+                finally:
+                    self.rest()
+        assert known is not None
+        try:
+            return await listen(hearing, self._address, known, directory, self.say)
+        except OSError as error:
+            raise Unavailable(
+                f"nothing can be heard at {hearing.address} port {hearing.port}: {error.strerror or error}"
+            ) from None
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

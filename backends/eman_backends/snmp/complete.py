@@ -13,13 +13,14 @@ from pyasn1.type import univ
 from pysnmp.proto import rfc1902, rfc1905
 from pysnmp.proto.api import v2c
 
-from .settings import Community, Target
-from .usm import Message, Usm
+from .settings import Community, Target, User
+from .usm import Message, Usm, stretch
 from .writes import Syntax, Write
 
 Oid = str  # dotted numbers without a leading dot
 Value = int | bytes | str  # str is an OID or an IPv4 address
 
+SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
 RECKONED = 320  # octets an answer may have for each variable asked for: an OID and a text of 255
 SHORTEST = 2048  # octets an answer may have anyway
 REPORTS_TAKEN = 3  # engine id, time, and once more
@@ -96,6 +97,15 @@ class Complete:
         except OSError as error:
             raise NoAnswerError(f"cannot be reached: {error.strerror or error}") from None
 
+    async def acquaint(self, wait: float) -> Usm | None:
+        """What is known of the security of the device, its time included; None without SNMPv3.
+
+        Raises NoAnswerError, RejectedError.
+        """
+        if isinstance(self._target.credentials, User) and (self._usm is None or not self._usm.in_step):
+            await self.ask(Kind.GET, [SYS_UP_TIME], wait=wait)
+        return self._usm
+
     def close(self) -> None:
         """Let go of the socket; who waits for an answer gets none."""
         if self._socket is not None:
@@ -137,7 +147,7 @@ class Complete:
     async def _securely(self, pdu: Any, *, settled: bool) -> Answer:
         usm = await self._security()
         if settled and not usm.in_step:  # so that a command is not refused for its time and has to be said twice
-            await self._securely(_pdu(Kind.GET, ["1.3.6.1.2.1.1.3.0"]), settled=False)
+            await self._securely(_pdu(Kind.GET, [SYS_UP_TIME]), settled=False)
         text = ""
         for _ in range(REPORTS_TAKEN + 1):
             number = self._number()
@@ -156,9 +166,8 @@ class Complete:
         if self._usm is None:
             credentials = self._target.credentials
             assert not isinstance(credentials, Community)
-            usm = Usm(credentials, asyncio.get_running_loop().time)
-            await asyncio.to_thread(usm.derive)
-            self._usm = usm
+            await asyncio.to_thread(stretch, credentials)
+            self._usm = Usm(credentials, asyncio.get_running_loop().time)
         return self._usm
 
     async def _exchange(self, number: int, datagram: bytes) -> Answer | Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 
 from eman_netconf.backend import Misconfigured, Settings
@@ -9,6 +10,7 @@ from eman_netconf.backend import Misconfigured, Settings
 AUTH = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 VERSIONS = ("v1", "v2c", "v3")
 PRIV = ("des", "aes128", "aes192", "aes256")
+ANYWHERE = "0.0.0.0"  # noqa: S104 - listening is asked for, and only configured devices are heeded
 SHORTEST_KEY = 8  # characters, RFC 3414 section 11.2
 
 
@@ -34,6 +36,15 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """Where the device's notifications are listened for, and the community they bear where it is one of their own."""
+
+    address: str
+    port: int
+    community: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One device. ``tables`` empty: chosen by what the device says it is."""
 
@@ -46,6 +57,7 @@ class Target:
     max_variables: int = 50
     retries: int = 1
     gap: float = 0.0  # seconds between two requests
+    hearing: Hearing | None = None
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port}"
@@ -78,14 +90,26 @@ def target(settings: Settings) -> Target:
         max_variables=_number(settings, "max-variables", 50, 1, 100),
         retries=_number(settings, "retries", 1, 0, 10),
         gap=_number(settings, "request-gap", 0, 0, 1000) / 1000,
+        hearing=_hearing(settings["traps"]) if "traps" in settings else None,
     )
 
 
-def _number(settings: Settings, name: str, default: int, low: int, high: int) -> int:
+def _number(settings: Settings, name: str, default: int, low: int, high: int, inside: str = "") -> int:
     value = settings.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise Misconfigured(f"{value!r} cannot be used: set snmp/{name} to a number from {low} to {high}")
+        raise Misconfigured(f"{value!r} cannot be used: set snmp/{inside}{name} to a number from {low} to {high}")
     return value
+
+
+def _hearing(settings: Settings) -> Hearing:
+    try:
+        address = str(ipaddress.ip_address(settings.get("listen", ANYWHERE)))
+    except ValueError:
+        raise Misconfigured("where to listen is no address of this server: set snmp/traps/listen") from None
+    community = settings.get("community")
+    if community is not None and (not isinstance(community, str) or not community):
+        raise Misconfigured("the community of the traps is empty: set snmp/traps/community or leave it out")
+    return Hearing(address, _number(settings, "port", 162, 1, 65535, "traps/"), community)
 
 
 def _community(settings: Settings, version: str) -> Community:

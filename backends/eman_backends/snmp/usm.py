@@ -90,21 +90,94 @@ def master_key(protocol: str, passphrase: str) -> bytes:
     return hashlib.new(AUTH[protocol].hash, repeated[:_PASSPHRASE]).digest()
 
 
+class Keys:
+    """A user's keys at one engine (RFC 3414 section 2.6). To make them takes time where passphrases are not stretched
+    yet, see ``stretch``."""
+
+    def __init__(self, user: User, engine: bytes) -> None:
+        self.level = (AUTHENTICATED if user.auth else 0) | (ENCRYPTED if user.priv else 0)
+        self._auth = AUTH[user.auth] if user.auth else None
+        self._auth_key = b""
+        self._cipher: Any = PRIV[user.priv] if user.priv else None
+        self._priv_key: Any = None
+        if user.auth and user.auth_key:
+            auth = AUTH[user.auth]
+            master = master_key(user.auth, user.auth_key)
+            self._auth_key = hashlib.new(auth.hash, master + engine + master).digest()
+            if self._cipher is not None and user.priv_key:
+                self._priv_key = self._cipher.localize_key(
+                    auth.oid, univ.OctetString(master_key(user.auth, user.priv_key)), univ.OctetString(engine)
+                )
+
+    @property
+    def length(self) -> int:
+        """The octets of a digest."""
+        return self._auth.digest if self._auth else 0
+
+    def digest(self, whole: bytes) -> bytes:
+        """The digest of a message in which there are zeros for it."""
+        assert self._auth is not None
+        return hmac.new(self._auth_key, whole, self._auth.hash).digest()[: self._auth.digest]
+
+    def proves(self, whole: bytes, at: int, digest: bytes) -> bool:
+        """Whether the digest, which stands at ``at``, is that of the message."""
+        if len(digest) != self.length or not digest:
+            return False
+        zeroed = whole[:at] + bytes(len(digest)) + whole[at + len(digest) :]
+        return hmac.compare_digest(self.digest(zeroed), digest)
+
+    def encrypt(self, plain: bytes, boots: int, seconds: int) -> tuple[bytes, bytes]:
+        """The octets encrypted, and the salt that goes with them."""
+        sealed, salt = self._cipher.encrypt_data(self._priv_key, (boots, seconds, None), plain)
+        return bytes(sealed), bytes(salt)
+
+    def decrypt(self, sealed: bytes, salt: bytes, boots: int, seconds: int) -> bytes:
+        """The octets as they were. Raises UnreadableError."""
+        if self._priv_key is None:
+            raise UnreadableError("encrypted, though encryption is not agreed upon")
+        place = (boots, seconds, univ.OctetString(salt))
+        try:
+            return bytes(self._cipher.decrypt_data(self._priv_key, place, univ.OctetString(sealed)))
+        except Exception:  # noqa: BLE001 - whatever the cipher makes of octets from outside, they are not readable
+            raise UnreadableError("cannot be decrypted") from None
+
+
+def stretch(user: User) -> None:
+    """Stretch the passphrases of a user; for a thread."""
+    for key in (user.auth_key, user.priv_key):
+        if user.auth and key:
+            master_key(user.auth, key)
+
+
 class Usm:
     """What is known of a device's security, and messages in both directions."""
 
     def __init__(self, user: User, now: Callable[[], float]) -> None:
         self._user = user
         self._now = now  # seconds that go on steadily
+        self._keys = Keys(User(user.name), b"")
         self._flags = (AUTHENTICATED if user.auth else 0) | (ENCRYPTED if user.priv else 0)
         self._engine = b""
         self._boots = 0
         self._offset = 0.0  # engine time minus ours
-        self._auth_key = b""
-        self._priv_key: Any = None
         self._in_step = False
         if user.engine:
             self._meet(user.engine)
+
+    @property
+    def user(self) -> User:
+        """With whose credentials the device is spoken to."""
+        return self._user
+
+    @property
+    def engine(self) -> bytes:
+        """The engine id of the device, empty while it is not known."""
+        return self._engine
+
+    @property
+    def keys(self) -> Keys:
+        """The user's keys at the device."""
+        return self._keys
 
     @property
     def acquainted(self) -> bool:
@@ -115,12 +188,6 @@ class Usm:
     def in_step(self) -> bool:
         """Whether the time of the device is known, so that a message will not be refused for its time."""
         return self._in_step or not self._user.auth
-
-    def derive(self) -> None:
-        """Stretch the passphrases; for a thread."""
-        for key in (self._user.auth_key, self._user.priv_key):
-            if self._user.auth and key:
-                master_key(self._user.auth, key)
 
     def wrap(self, number: int, pdu: Any) -> bytes:
         """The message that carries ``pdu``; a discovery (RFC 3414 section 4) while the device is not known."""
@@ -139,14 +206,11 @@ class Usm:
             header.setComponentByPosition(position, value)
         data = message.setComponentByPosition(3).getComponentByPosition(3)
         if flags & ENCRYPTED:
-            sealed, salted = PRIV[self._user.priv or ""].encrypt_data(
-                self._priv_key, (boots, seconds, None), encoder.encode(scoped)
-            )
+            sealed, salt = self._keys.encrypt(encoder.encode(scoped), boots, seconds)
             data.setComponentByPosition(1, sealed)
-            salt = bytes(salted)
         else:
             data.setComponentByPosition(0, scoped)
-        marker = os.urandom(AUTH[self._user.auth].digest) if flags & AUTHENTICATED and self._user.auth else b""
+        marker = os.urandom(self._keys.length) if flags & AUTHENTICATED else b""
         name = self._user.name.encode() if self._engine else b""
         parameters = UsmSecurityParameters()
         for position, value in enumerate((self._engine, boots, seconds, name, marker, salt)):
@@ -168,32 +232,24 @@ class Usm:
         if flags & AUTHENTICATED and not proved:
             raise UnreadableError("the digest is wrong")
         if proved:
-            self._keep_time(boots, seconds)
+            self.keep_time(boots, seconds)
         pdu = self._pdu(message[3], flags, boots, seconds, bytes(parameters[5]))
         if pdu.isSameTypeWith(rfc1905.ReportPDU(), matchConstraints=False):
             return Message(int(number), None, self._report(pdu, engine, proved=proved))
-        if flags != self._flags or engine != self._engine:
-            raise UnreadableError("the answer is less secured than the question")
+        if flags != self._flags or engine != self._engine or bytes(parameters[3]) != self._user.name.encode():
+            raise UnreadableError("the answer is secured otherwise than the question")
         return Message(int(number), pdu, None)
 
     def _meet(self, engine: bytes) -> None:
         self._engine = engine
         self._in_step = False
-        user = self._user
-        if user.auth and user.auth_key:
-            auth = AUTH[user.auth]
-            master = master_key(user.auth, user.auth_key)
-            self._auth_key = hashlib.new(auth.hash, master + engine + master).digest()
-            if user.priv and user.priv_key:
-                self._priv_key = PRIV[user.priv].localize_key(
-                    auth.oid, univ.OctetString(master_key(user.auth, user.priv_key)), univ.OctetString(engine)
-                )
+        self._keys = Keys(self._user, engine)
 
     def _engine_time(self) -> int:
         return max(0, int(self._now() + self._offset))
 
-    def _keep_time(self, boots: int, seconds: int) -> None:
-        """RFC 3414 section 3.2 step 7b: learn from newer messages, refuse old ones."""
+    def keep_time(self, boots: int, seconds: int) -> None:
+        """RFC 3414 section 3.2 step 7b: learn from newer messages, refuse old ones. Raises UnreadableError."""
         if self._in_step and (boots, seconds + WINDOW) < (self._boots, self._engine_time()):
             raise UnreadableError("the message is from the past")
         if not self._in_step or (boots, seconds) > (self._boots, self._engine_time()):
@@ -203,26 +259,14 @@ class Usm:
     def _signed(self, whole: bytes, marker: bytes) -> bytes:
         start = whole.index(marker)
         head, tail = whole[:start], whole[start + len(marker) :]
-        return head + self._digest(head + bytes(len(marker)) + tail) + tail
-
-    def _digest(self, whole: bytes) -> bytes:
-        auth = AUTH[self._user.auth or ""]
-        return hmac.new(self._auth_key, whole, auth.hash).digest()[: auth.digest]
+        return head + self._keys.digest(head + bytes(len(marker)) + tail) + tail
 
     def _proves(self, datagram: bytes, digest: bytes, engine: bytes) -> bool:
-        if not self._user.auth or engine != self._engine or len(digest) != AUTH[self._user.auth].digest:
-            return False
-        start = datagram.find(digest)
-        zeroed = datagram[:start] + bytes(len(digest)) + datagram[start + len(digest) :]
-        return hmac.compare_digest(self._digest(zeroed), digest)
+        return engine == self._engine and self._keys.proves(datagram, datagram.find(digest), digest)
 
     def _pdu(self, data: Any, flags: int, boots: int, seconds: int, salt: bytes) -> Any:
         if flags & ENCRYPTED:
-            if self._priv_key is None:
-                raise UnreadableError("encrypted, though encryption is not agreed upon")
-            plain = PRIV[self._user.priv or ""].decrypt_data(
-                self._priv_key, (boots, seconds, univ.OctetString(salt)), data[1]
-            )
+            plain = self._keys.decrypt(bytes(data[1]), salt, boots, seconds)
             scoped, _ = decoder.decode(plain, asn1Spec=ScopedPDU())
         else:
             scoped = data[0]

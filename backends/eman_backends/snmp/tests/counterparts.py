@@ -9,6 +9,7 @@ import getpass
 import grp
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -58,6 +59,11 @@ SNMPD_USERS = (
     ("sha1", "SHA", "des", "DES"),
 )
 AUTH_KEY, PRIV_KEY = "a key to prove", "a key to hide"
+POE = (  # a switch of two ports, both on, one in use
+    *(("1.1.3.1.1", 1), ("1.1.6.1.1", 3), ("1.1.3.1.2", 1), ("1.1.6.1.2", 2)),
+    *(("3.1.1.2.1", 370), ("3.1.1.4.1", 212)),
+)
+SNMPD_TYPES = {"2": "integer", "4": "octet_str", "6": "object_id", "65": "counter", "66": "uinteger", "67": "timetick"}
 SNMPD_WRITER = "who-may-write"  # a community
 
 
@@ -161,11 +167,30 @@ def start_snmpd() -> Counterpart:
         lines.append(f"rwuser {auth}-{priv} authPriv")
     lines += [f'createUser unhidden SHA-256 "{AUTH_KEY}"', "rwuser unhidden auth"]
     lines += ["createUser unproved", "rouser unproved noauth"]
-    for name, value in (
-        *(("1.1.3.1.1", 1), ("1.1.6.1.1", 3), ("1.1.3.1.2", 1), ("1.1.6.1.2", 2)),
-        *(("3.1.1.2.1", 370), ("3.1.1.4.1", 212)),
-    ):
-        lines.append(f"override -rw .1.3.6.1.2.1.105.1.{name} integer {value}")
+    lines += [f"override -rw .1.3.6.1.2.1.105.1.{name} integer {value}" for name, value in POE]
+    return run_snmpd(agent, directory, port, lines)
+
+
+def start_posing(name: str, below: str) -> Counterpart:
+    """Net-SNMP's agent as the device of a recording: what it is, and its objects below an OID."""
+    agent = program("snmpd", "snmpd")
+    port = free_port()
+    lines = [f"agentaddress udp:127.0.0.1:{port}", "rocommunity public"]
+    for line in recording(place_of_recordings() / RECORDINGS[name]):
+        oid, tag, value = line.split("|", 2)
+        kind = SNMPD_TYPES.get(tag.partition(":")[0].rstrip("x"))
+        if oid == "1.3.6.1.2.1.1.2.0":
+            lines.append(f"sysobjectid .{value}")
+        elif oid.startswith(f"{below}.") and kind is not None:
+            told = f"0x{value}" if tag.endswith("x") else f'"{value}"' if kind == "octet_str" else value
+            if (varies := re.search(r"initial=(\d+)|value=(\w+)", value)) and ":" in tag:
+                told = varies[1] or varies[2]
+            lines.append(f"override .{oid} {kind} {told}")
+    return run_snmpd(agent, temporary("snmpd"), port, lines)
+
+
+def run_snmpd(agent: str, directory: Path, port: int, lines: list[str]) -> Counterpart:
+    """Net-SNMP's agent with these lines of configuration."""
     (directory / "snmpd.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
     process = start(
         [

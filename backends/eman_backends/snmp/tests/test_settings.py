@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eman_backends.snmp import PLUGIN
-from eman_backends.snmp.settings import Community, Target, User, target
+from eman_backends.snmp.settings import Community, Hearing, Target, User, target
 from eman_backends.snmp.usm import AUTH, PRIV, master_key
 from eman_netconf.backend import Context, Misconfigured, Now
 
@@ -43,6 +43,13 @@ def test_the_first_version_has_no_getbulk() -> None:
     assert target(settings) == Target("192.0.2.1", 161, Community("public", "v1"), bulk=False)
 
 
+def test_where_notifications_are_listened_for() -> None:
+    """Listening is asked for by the container; what is not set has the defaults of the model."""
+    assert target(V2C | {"traps": {}}).hearing == Hearing("0.0.0.0", 162)
+    told = {"listen": "::1", "port": 1162, "community": "of traps"}
+    assert target(V2C | {"traps": told}).hearing == Hearing("::1", 1162, "of traps")
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "address": ({"v2c": {"community": "x"}}, "snmp/address"),
     "version": ({"address": "x"}, "snmp/v1, snmp/v2c and snmp/v3"),
@@ -53,6 +60,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "retries": (V2C | {"retries": True}, "snmp/retries"),
     "variables": (V2C | {"max-variables": 0}, "snmp/max-variables"),
     "gap": (V2C | {"request-gap": 1001}, "snmp/request-gap"),
+    "listen": (V2C | {"traps": {"listen": "somewhere"}}, "snmp/traps/listen"),
+    "listen port": (V2C | {"traps": {"port": 0}}, "snmp/traps/port"),
+    "community of traps": (V2C | {"traps": {"community": ""}}, "snmp/traps/community"),
     "first version": ({"address": "x", "v1": {}}, "snmp/v1/community"),
     "tables": (V2C | {"table": "rfc1628-ups"}, "snmp/table"),
     "table": (V2C | {"table": ["toaster"]}, "there is no table toaster; there are apc-rpdu, "),
