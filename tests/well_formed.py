@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from eman_netconf.backend import EntityInfo, Inventory, Method, Pass, Point, Quantity, Supply
@@ -28,7 +28,7 @@ def check_inventory(inventory: Inventory) -> None:
     for entity in inventory.entities:
         for name in (entity.local, entity.id):
             assert not name or (ID.fullmatch(name) and len(name) <= 128), name
-        check_interfaces(entity)
+        check_interfaces(entity, locals_)
         for info in entity.state_sets:
             assert info.states
             names = [state.state for state in info.states]
@@ -37,18 +37,18 @@ def check_inventory(inventory: Inventory) -> None:
         batteries = [battery.name for battery in entity.batteries]
         assert len(set(batteries)) == len(batteries)
         for relation in entity.relationships:
-            assert ID.fullmatch(relation.peer)
+            assert relation.peer in locals_ or ID.fullmatch(relation.peer)
             assert set(relation.interfaces) <= {interface.name for interface in entity.interfaces}
 
 
-def check_interfaces(entity: EntityInfo) -> None:
+def check_interfaces(entity: EntityInfo, locals_: Collection[str] = ()) -> None:
     names = [interface.name for interface in entity.interfaces]
     assert len(set(names)) == len(names)
     for interface in entity.interfaces:
         assert ID.fullmatch(interface.name)
         assert len(interface.name) <= 64
         for peer in interface.connected_to:
-            assert ID.fullmatch(peer.entity)
+            assert peer.entity in locals_ or ID.fullmatch(peer.entity)
             assert ID.fullmatch(peer.interface)
 
 

@@ -57,6 +57,22 @@ def test_configuration_goes_over_discovery(bench: Bench) -> None:
     assert bench.at("pdu", "name") == "ACME"
 
 
+def test_a_device_may_tell_what_its_parts_are_for(bench: Bench) -> None:
+    """Role, keywords and importance are shown where none are configured; they put nothing into a group."""
+    bench.commit({"id": "gw", "role": "gateway"}, groups={"group": [{"name": "lab", "match": {"keyword": ["lab"]}}]})
+    told = EntityInfo("lamp", role="lobby", keywords=("lab", "light", "lab"), importance=80)
+    bench.discover("gw", replace(told, local=""), told)
+    assert [bench.at("gw.lamp", leaf) for leaf in ("role", "keyword", "importance")] == [
+        "lobby",
+        ("lab", "light"),
+        "80",
+    ]
+    assert bench.at("gw", "role") == "gateway"
+    assert not bench.at("gw.lamp", "group")
+    bench.discover("gw", EntityInfo("lamp", importance=101))
+    assert bench.at("gw.lamp", "importance") in {None, "1"}
+
+
 def test_a_configured_foreign_id_binds_what_is_discovered_later(bench: Bench) -> None:
     """The configured id wins from the start, so nothing has changed its identifier."""
     bench.commit({"id": "core-switch", "foreign-id": [{"kind": SERIAL, "value": "S1"}]})

@@ -118,6 +118,23 @@ def test_a_device_may_say_a_thing_twice(bench: Bench) -> None:
     assert bench.at("srv", "power-interface") is None
 
 
+def test_a_device_may_name_its_own_by_their_local_names(bench: Bench) -> None:
+    """Peers of the same inventory are found by the names they have there, whatever their ids come to be."""
+    bench.commit({"id": "phone-7", "foreign-id": [{"kind": "eman-entity:serial-number", "value": "S7"}]})
+    phone = EntityInfo(
+        "phone",
+        foreign_ids=(ForeignId("serial-number", "S7"),),
+        interfaces=(inlet("in", ("", "p1")),),
+        relationships=(RelationInfo("metered-by", ""),),
+    )
+    bench.discover(
+        "sw", EntityInfo(interfaces=(outlet("p1"),), relationships=(RelationInfo("powering", "phone"),)), phone
+    )
+    assert wires(bench, "sw", "p1") == {("phone-7", "in"): ("load", "inferred")}
+    assert relations(bench, "phone-7")["metered-by", "sw"] == "discovered"
+    assert relations(bench, "sw")["powering", "phone-7"] == "discovered"
+
+
 def test_a_loop_is_found_with_its_way() -> None:
     """The way back to the start is told in order."""
     edges = {"a": ["b", "x"], "b": ["c"], "c": ["a"], "x": ["x"]}

@@ -267,9 +267,9 @@ class EntityInfo:
     model: str | None = None
     firmware_version: str | None = None
     category: str | None = None  # consumer | producer | meter | distributor | store
-    role: str | None = None
+    role: str | None = None  # this and the next two are shown where none are configured; nothing is decided by them
     keywords: tuple[str, ...] = ()
-    importance: int | None = None  # 1 to 100; shown where none is configured, and nothing is decided by it
+    importance: int | None = None  # 1 to 100
     nameplate_power: Decimal | None = None  # watts
     current_type: str | None = None  # ac | dc | mixed
     foreign_ids: tuple[ForeignId, ...] = ()
