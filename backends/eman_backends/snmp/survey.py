@@ -35,6 +35,7 @@ MOST_VALUES = 10000  # of one device
 ROWS_AT_ONCE = 100  # that are worked on before others on the loop have their turn
 
 _WRITTEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<kilo>k?)(?:A|V|VA|W|Hz)?")
+_RANGE = re.compile(r"(?P<low>[0-9]+) ?- ?(?P<high>[0-9]+) ?V?")
 
 
 class Asks(Protocol):
@@ -294,6 +295,9 @@ def _attributes(row: Row, values: Mapping[Oid, Value]) -> dict[str, Any]:
     if row.section.kind is Kind.INTERFACE:
         nominal = found.pop("nominal_voltage", None)
         low, high = found.pop("nominal_voltage_min", nominal), found.pop("nominal_voltage_max", nominal)
+        if (place := row.section.attributes.get("nominal-voltage")) is not None and low is None:
+            span = _RANGE.fullmatch(_text(_told(place, row, values)) or "")
+            low, high = (Decimal(span["low"]), Decimal(span["high"])) if span else (None, None)
         if low is not None and high is not None and low <= high:
             found["nominal_voltage"] = (low, high)
     return found

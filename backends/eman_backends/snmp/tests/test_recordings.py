@@ -129,7 +129,7 @@ async def test_a_three_phase_ups(make: Make, recordings: Counterpart) -> None:
         "output": (Direction.OUTLET, 3),
     }
     assert {one.name: one.rated_power for one in entity.interfaces}["output"] == 80_100
-    assert {one.name: one.nominal_voltage for one in entity.interfaces}["output"] == (220, 220)
+    assert {one.name: one.nominal_voltage for one in entity.interfaces}["output"] == (Decimal(220), Decimal(220))
     # 50 where the MIB has tenths of hertz, and 500 where it is right
     assert [one.nominal_frequency for one in entity.interfaces] == [None, None, 50]
     assert not any(one.switchable for one in entity.interfaces)  # a shutdown would shut the UPS too
