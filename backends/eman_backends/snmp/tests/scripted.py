@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyasn1.type import univ
 from pysnmp.proto import rfc1902
 from pysnmp.proto.api import v2c
 
@@ -42,10 +43,11 @@ class Device:
 
     def settle(self) -> None:
         """The device has done what it was told."""
-        self._change(self._coming)
+        self.change(self._coming)
         self._coming.clear()
 
-    def _change(self, values: Mapping[str, int]) -> None:
+    def change(self, values: Mapping[str, int]) -> None:
+        """Other values from now on."""
         self.agent.tree.update({oid(name): rfc1902.Integer32(value) for name, value in values.items()})
 
     def _manner(self, agent: Agent, pdu: Any, _: bytes) -> list[bytes] | None:
@@ -53,9 +55,9 @@ class Device:
             return None
         answer = agent.answer(pdu)
         for name, value in v2c.apiPDU.get_varbinds(pdu):
-            self.written.append((str(name), str(value) if isinstance(value, rfc1902.ObjectName) else int(value)))
+            self.written.append((str(name), str(value) if isinstance(value, univ.ObjectIdentifier) else int(value)))
             at_once, settled = self.acts.get(str(name), ({}, {}))
-            self._change(at_once)
+            self.change(at_once)
             self._coming |= settled
         return [answer]
 
