@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 from eman_netconf.backend import (
@@ -28,6 +30,8 @@ from .readings import told
 from .settings import Target
 from .survey import survey
 
+SURVEYED_ANEW = 3600.0  # seconds at least between two openings because a service seems to have started anew
+
 
 class Redfish:
     """A way to one BMC, or to any other service that speaks Redfish."""
@@ -40,6 +44,7 @@ class Redfish:
         self._service: Service | None = None
         self._stream: tuple[str, str] | None = None
         self._paused: frozenset[Point] = frozenset()
+        self._doubted = -math.inf  # by the monotonic clock, when the service seemed to have started anew
 
     async def open(self) -> Inventory:
         """Log in and find out what there is. Raises Unavailable."""
@@ -68,7 +73,7 @@ class Redfish:
             for reading in result.readings
             if reading.quantity is Quantity.POWER_STATE and reading.value == PAUSED
         )
-        return result
+        return replace(result, outdated=self._started_anew())
 
     async def set_power_state(self, point: Point, state: str) -> None:
         """Return when the service accepted it. Raises Refused, Unavailable, OutcomeUnknown."""
@@ -113,6 +118,14 @@ class Redfish:
         if self._service is None:
             raise Unavailable(f"{self._target} is not open")
         return self._service
+
+    def _started_anew(self) -> bool:
+        """A service that forgot its session has perhaps other firmware, or is another one: worth a look."""
+        now = self._context.clock().mono
+        if not self._client.renewed or now < self._doubted + SURVEYED_ANEW:
+            return False
+        self._doubted = now
+        return True
 
     async def _events(self, root: Document) -> tuple[str, str] | None:
         path = link(root, "EventService")

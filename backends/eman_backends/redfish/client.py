@@ -12,7 +12,7 @@ from typing import Any
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
 from .documents import Document, link, path_of
-from .http import Answer, Http, Unanswered
+from .http import MOVED, Answer, Http, Unanswered
 from .messages import sentence
 from .settings import Target
 
@@ -41,10 +41,12 @@ class Client:
         self._token: str | None = None
         self._session: str | None = None
         self._rest_until = -math.inf
+        self.renewed = False  # the service had forgotten the session since it was opened
 
     async def open(self) -> Document:
         """The root of the service, after logging in. Raises Unavailable."""
         await self.close()
+        self.renewed = False
         await self._http.open()
         root = await self.root()
         self._sessions = link(root, "Links", "Sessions")
@@ -76,6 +78,8 @@ class Client:
             raise self._busy(answer)
         if answer.status == 401:
             raise Unavailable(f"{self._target} does not accept the credentials")
+        if answer.status in MOVED:
+            raise Missing("it is said to be elsewhere, where it is not looked for")
         raise Missing(answer.fault if answer.good and answer.fault else sentence(answer.status, answer.document))
 
     async def post(self, path: str, body: Document) -> None:
@@ -167,6 +171,7 @@ class Client:
         extra = options.pop("headers", {})
         answer = await self._http.ask(method, path, headers={**extra, **self._credentials()}, **options)
         if answer.status == 401 and self._token is not None:
+            self.renewed = True
             stale = self._forget_session()
             await self._log_in()
             if stale is not None and self._token is not None:  # should it be there after all

@@ -12,8 +12,7 @@ from .client import Client
 from .documents import Document, dig, path_of
 
 FIRST_PAUSE = 1.0  # seconds until a stream that ended is asked for again, then twice as long each time ...
-LONGEST_PAUSE = 300.0  # ... up to this
-SOONEST = 2.0  # seconds between two events that are passed on; a storm of them is one
+LONGEST_PAUSE = 300.0  # ... up to this, while nothing comes
 _KEPT = 4096  # octets of a line that are looked at
 _GONE = frozenset({400, 404, 405, 406, 410, 501})
 _ONLY_EVENTS = "?$filter=EventFormatType%20eq%20Event"
@@ -29,25 +28,20 @@ def stream_of(service: Document) -> tuple[str, str] | None:
 
 
 async def events(client: Client, stream: tuple[str, str], chance: random.Random) -> AsyncIterator[None]:
-    """Yield whenever the service told of something, at most every SOONEST seconds; end where there is no stream.
+    """Yield whenever the service told of something; end where it turns out to have no stream.
 
-    A stream that breaks is asked for again, less and less often while it does not hold.
+    A stream that ends is asked for again. Raises Unavailable where one breaks or cannot be had.
     """
-    loop = asyncio.get_running_loop()
-    pause, last = FIRST_PAUSE, -SOONEST
+    pause = FIRST_PAUSE
     while True:
-        try:
-            async with client.events(*stream) as response:
-                if response.status in _GONE:
-                    return
-                if response.status == 200 and response.content_type == "text/event-stream":
-                    async for _ in blocks(response.content.iter_any()):
-                        pause = FIRST_PAUSE
-                        await asyncio.sleep(max(0.0, last + SOONEST - loop.time()))
-                        last = loop.time()
-                        yield
-        except Unavailable:
-            pass  # the readings say so where the whole service is away
+        async with client.events(*stream) as response:
+            if response.status in _GONE:
+                return
+            if response.status != 200 or response.content_type != "text/event-stream":
+                raise Unavailable(f"the service does not open its stream of events: {response.status}")
+            async for _ in blocks(response.content.iter_any()):
+                pause = FIRST_PAUSE
+                yield
         await asyncio.sleep(pause * (1 + chance.random() / 4))
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -21,8 +21,8 @@ CONNECT = 3.0  # seconds until there is a connection
 ANSWER = 15.0  # seconds without an octet of the answer
 WHOLE = 30.0  # seconds for all of it; the caller's deadline is usually shorter
 LARGEST = 1 << 20  # octets of an answer
-_REDIRECTIONS = 3
-_MOVED = frozenset({301, 302, 303, 307, 308})
+_REDIRECTIONS = 4  # requests for one resource that moved
+MOVED = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"}
 
 
@@ -82,12 +82,13 @@ class Http:
     ) -> Answer:
         """One answer, after those asked for before. Raises Unavailable where nothing was sent, else Unanswered."""
         async with self._turn:
-            for _ in range(_REDIRECTIONS + 1):
+            for _ in range(_REDIRECTIONS):
                 answer = await self._ask(method, path, query, body, headers or {})
-                if answer.status not in _MOVED or method != "GET":
-                    return answer
-                path, query = self._elsewhere(path, query, answer)
-        raise Unavailable(f"{self._target} sends from one address to the next")
+                there = self._elsewhere(path, answer) if method == "GET" else None
+                if there is None:
+                    break
+                path = there
+        return answer
 
     async def _ask(
         self, method: str, path: str, query: str, body: Document | None, headers: Mapping[str, str]
@@ -128,16 +129,16 @@ class Http:
         except ValueError as error:
             return Answer(response.status, headers, {}, f"what was sent is not JSON: {type(error).__name__}")
 
-    def _elsewhere(self, path: str, query: str, answer: Answer) -> tuple[str, str]:
+    def _elsewhere(self, path: str, answer: Answer) -> str | None:
         """Where a redirection leads, if that is on the same service."""
+        if answer.status not in MOVED:
+            return None
         try:
             there = self._origin.join(URL(path, encoded=True)).join(URL(answer.headers.get("location", "")))
-            strange = there.origin() != self._origin.origin() or path_of(there.raw_path) is None
+            same = there.origin() == self._origin.origin()
         except ValueError:
-            strange = True
-        if strange:
-            raise Unavailable(f"{self._target} sends elsewhere, where it is not followed")
-        return there.raw_path, query
+            return None
+        return there.raw_path if same and path_of(there.raw_path) is not None else None
 
     @contextlib.contextmanager
     def _troubles(self) -> Any:

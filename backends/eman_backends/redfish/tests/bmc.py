@@ -12,7 +12,7 @@ import json
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -21,6 +21,13 @@ from .mockups import V1, Tree
 
 SESSIONS = f"{V1}/SessionService/Sessions"
 USER, PASSWORD = "eman", "a secret that is one"
+
+
+class Stream(NamedTuple):
+    """A stream of events that somebody listens to."""
+
+    response: web.StreamResponse
+    ended: asyncio.Event  # to be set when the service has no more to tell
 
 
 class Bmc:
@@ -39,7 +46,7 @@ class Bmc:
         self.silent = self.lying = self.forgetful = False
         self.etags: dict[str, str] = {}  # by path; a change then needs the right one
         self.expands = True
-        self.streams: list[web.StreamResponse] = []
+        self.streams: asyncio.Queue[Stream] = asyncio.Queue()  # as they are opened
         self.seen: Counter[str] = Counter()  # requests by who made them: token, basic, nobody
         self._count = 0
         self._runner: web.AppRunner | None = None
@@ -179,9 +186,10 @@ class Bmc:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        self.streams.append(response)
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await asyncio.sleep(3600)
+        stream = Stream(response, asyncio.Event())
+        self.streams.put_nowait(stream)
+        with contextlib.suppress(ConnectionError):
+            await stream.ended.wait()
         return response
 
 

@@ -1,0 +1,140 @@
+"""What a service has: systems and chassis as one device or as several, and who is in whom."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+from eman_netconf.backend import EntityInfo, Peer, Quantity
+from tests.well_formed import check_inventory, check_pass
+
+from . import mockups
+from .bmc import Bmc, serving
+from .conftest import Make
+from .counterparts import NEIGHBOUR, SYSTEM, emulator
+from .mockups import V1, Tree, collection, ref, resource, root
+
+
+async def entities(tree: Tree, make: Make, **more: Any) -> dict[str, EntityInfo]:
+    async with serving(Bmc(tree)) as bmc:
+        backend = make(bmc, **more)
+        inventory = await backend.open()
+        check_inventory(inventory)
+        check_pass(inventory, await backend.read())
+    return {entity.local: entity for entity in inventory.entities}
+
+
+async def test_a_system_and_its_chassis_are_one_device(make: Make) -> None:
+    """The device has the identifiers of both, and the name of the system; supplies and controller are in it."""
+    found = await entities(mockups.new_server(), make)
+    assert set(found) == {"", "psu-Bay1", "psu-Bay2", "manager-BMC"}
+    whole = found[""]
+    assert (whole.name, whole.manufacturer, whole.model) == ("web483", "Contoso", "3500RX")
+    assert whole.uuid == "38947555-7742-3448-3784-823347823834"
+    assert whole.nameplate_power == 650
+    assert {(it.kind, it.value) for it in whole.foreign_ids} == {
+        ("serial-number", "437XR1138R2"),
+        ("alternate-key", "8675309"),
+        ("asset-tag", "Chicago-45Z-2381"),
+        ("mac-address", "12:44:6a:3b:04:11"),
+    }
+    assert [(it.name, it.nominal_voltage) for it in whole.interfaces] == [
+        ("psu-Bay1", (Decimal(200), Decimal(240))),
+        ("psu-Bay2", (Decimal(200), Decimal(240))),
+    ]
+    assert [(it.name, it.technology, it.nominal_capacity) for it in whole.batteries] == [("BBU", "lithium-ion", 2400)]
+    assert found["manager-BMC"].firmware_version == "1.45.455b66-rev4"
+    assert {it.entity_class for it in found.values() if it.local} == {"component"}
+    assert {it.contained_in for it in found.values() if it.local} == {"it"}
+
+
+async def test_systems_that_share_a_chassis_are_in_it(make: Make) -> None:
+    """sushy-tools' emulator has two systems in one chassis: three devices, each system with states of its own."""
+    counterpart = await asyncio.to_thread(emulator, (SYSTEM, NEIGHBOUR))
+    try:
+        backend = make({"address": "127.0.0.1", "port": counterpart.port, "unencrypted": True})
+        inventory = await backend.open()
+        result = await backend.read()
+        await backend.close()
+    finally:
+        counterpart.stop()
+    check_inventory(inventory)
+    found = {entity.local: entity for entity in inventory.entities if entity.entity_class == "device"}
+    assert {entity.uuid for entity in found.values() if entity.local} == {SYSTEM, NEIGHBOUR}
+    assert {entity.contained_in for entity in found.values() if entity.local} == {"it"}
+    states = {it.point.entity for it in result.readings if it.quantity is Quantity.POWER_STATE and it.point.entity}
+    assert states == set(found) - {""}
+
+
+async def test_blades_are_in_their_enclosure(make: Make) -> None:
+    """A chassis that others are in is the device; each blade is a device in it, with its own system joined."""
+    tree: Tree = {
+        V1: root(Systems=ref(f"{V1}/Systems"), Chassis=ref(f"{V1}/Chassis")),
+        f"{V1}/Systems": collection(f"{V1}/Systems", "ComputerSystem", [f"{V1}/Systems/{n}" for n in (1, 2)]),
+        f"{V1}/Chassis": collection(
+            f"{V1}/Chassis", "Chassis", [f"{V1}/Chassis/Enclosure", f"{V1}/Chassis/Blade1", f"{V1}/Chassis/Blade2"]
+        ),
+        f"{V1}/Chassis/Enclosure": resource(
+            f"{V1}/Chassis/Enclosure",
+            "Chassis.v1_25_0",
+            EnvironmentMetrics=ref(f"{V1}/Chassis/Enclosure/EnvironmentMetrics"),
+        ),
+        f"{V1}/Chassis/Enclosure/EnvironmentMetrics": {"PowerWatts": {"Reading": 2150.5}},
+    }
+    for number in (1, 2):
+        system, blade = f"{V1}/Systems/{number}", f"{V1}/Chassis/Blade{number}"
+        tree[system] = resource(system, "ComputerSystem.v1_22_0", PowerState="On", Links={"Chassis": [ref(blade)]})
+        tree[blade] = resource(blade, "Chassis.v1_25_0", Links={"ContainedBy": ref(f"{V1}/Chassis/Enclosure")})
+    found = await entities(tree, make)
+    assert set(found) == {"", "system-1", "system-2"}
+    assert found["system-2"].contained_in == "it"
+    assert {it.entity_class for it in found.values()} == {"device"}
+
+
+async def test_several_devices_behind_one_service_have_names_of_their_own(make: Make) -> None:
+    """Two PDUs, of which none is in the other: neither is the service itself."""
+    tree = mockups.rack_pdu(1)
+    units = f"{V1}/PowerEquipment/RackPDUs"
+    tree |= {
+        path.replace("/RackPDUs/1", "/RackPDUs/2"): _moved(document)
+        for path, document in tree.items()
+        if path.startswith(f"{units}/1")
+    }
+    tree[units] = collection(units, "PowerDistribution", [f"{units}/1", f"{units}/2"])
+    found = await entities(tree, make)
+    assert {"pdu-1", "pdu-2", "pdu-1-branch-A", "pdu-2-branch-A"} == set(found)
+
+
+def _moved(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: "2" if (name, item) == ("Id", "1") else _moved(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item) for item in value]
+    return value.replace("/RackPDUs/1", "/RackPDUs/2") if isinstance(value, str) else value
+
+
+async def test_an_outlet_that_says_what_it_feeds_is_wired(make: Make) -> None:
+    """The power supplies that an outlet names are at the other end of its cable, where the service has them."""
+    tree = mockups.rack_pdu(2) | {path: it for path, it in mockups.new_server().items() if path != V1}
+    tree[V1] = {**mockups.new_server()[V1], "PowerEquipment": ref(f"{V1}/PowerEquipment")}
+    bay = f"{V1}/Chassis/1U/PowerSubsystem/PowerSupplies/Bay1"
+    tree[f"{V1}/PowerEquipment/RackPDUs/1/Outlets/A2"]["Links"]["PowerSupplies"] = [ref(bay), ref(f"{V1}/Nowhere")]
+    found = await entities(tree, make)
+    wires = {it.name: it.connected_to for it in found["pdu-1"].interfaces}
+    assert wires["outlet-A2"] == (Peer("it.system-437XR", "psu-Bay1"),)
+    assert wires["outlet-A1"] == ()
+
+
+async def test_a_service_with_nothing_is_itself_a_device(make: Make) -> None:
+    """A service that has neither system nor chassis nor equipment is shown with what its root tells."""
+    found = await entities({V1: root(Links={"Sessions": ref(f"{V1}/SessionService/Sessions")})}, make)
+    assert (found[""].name, found[""].manufacturer) == ("Ascent BMC", "Contoso")
+
+
+async def test_identifiers_that_say_nothing_are_none(make: Make) -> None:
+    """Placeholders of makers are no serial numbers, and a UUID that many boards share is none."""
+    tree = mockups.old_server()
+    tree[f"{V1}/Systems/1"] |= {"SerialNumber": "To be filled by O.E.M.", "AssetTag": "N/A", "SKU": " "}
+    whole = (await entities(tree, make))[""]
+    assert (whole.uuid, whole.foreign_ids) == (None, ())
