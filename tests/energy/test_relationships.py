@@ -135,6 +135,19 @@ def test_a_device_may_name_its_own_by_their_local_names(bench: Bench) -> None:
     assert relations(bench, "sw")["powering", "phone-7"] == "discovered"
 
 
+def test_a_device_may_name_others_by_their_uuids(bench: Bench) -> None:
+    """The peer is found when a device tells that uuid of itself, before or after, and is lost with it."""
+    uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    bench.discover("srv", EntityInfo(relationships=(RelationInfo("metered-by", uuid),)))
+    assert relations(bench, "srv") == {("metered-by", uuid): "discovered"}
+    bench.discover("pdu", EntityInfo(uuid=uuid.upper()))
+    assert relations(bench, "srv") == {("metered-by", "pdu"): "discovered"}
+    assert relations(bench, "pdu") == {("metering", "srv"): "inferred"}
+    bench.discover("pdu", EntityInfo(uuid="6ba7b811-9dad-11d1-80b4-00c04fd430c8"))
+    bench.discover("srv", EntityInfo(name="again", relationships=(RelationInfo("metered-by", uuid),)))
+    assert relations(bench, "srv") == {("metered-by", uuid): "discovered"}
+
+
 def test_a_loop_is_found_with_its_way() -> None:
     """The way back to the start is told in order."""
     edges = {"a": ["b", "x"], "b": ["c"], "c": ["a"], "x": ["x"]}

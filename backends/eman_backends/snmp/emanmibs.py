@@ -229,7 +229,8 @@ async def tell(builder: Builder, objects: Objects, local: Local, uuids: Mapping[
                 builder.read(cell(Point(name), made, row, _PHASES[angle]))
     for row in objects.relations:
         name = local(_pair(row)[0])
-        peer = uuids.get(uuid_of(objects.values.get(f"{PEER}.{row}")) or "")
+        uuid = uuid_of(objects.values.get(f"{PEER}.{row}"))
+        peer = uuids.get(uuid, uuid) if uuid is not None else None  # of another device: the server may know it
         kind = RELATIONS.get(number(objects.values.get(f"{RELATION}.{row}")) or 0)
         if name is not None and peer is not None and kind is not None and peer != name:
             builder.relation(RelationInfo(kind, peer), name)

@@ -242,11 +242,10 @@ class Site:
         return entity
 
     def _alias(self, info: EntityInfo, entity: Entity) -> None:
-        """Remember by which id others may know the entity; statements that used it are made again."""
+        """Remember by which id or uuid others may know the entity; statements that used it are made again."""
         assert info.id is not None
-        if not self._names.alias(info.id, entity.id):
-            return
-        for told in self._names.mentioning(info.id):
+        news = [name for name in (info.id, *told_uuids([info])) if self._names.alias(name, entity.id)]
+        for told in dict.fromkeys(told for name in news for told in self._names.mentioning(name)):
             other = self.entities[self.links[told[0]].tells[told[1]]]
             self.rewire(self._claim_discovered(told, other.tellers[told].info))
 

@@ -239,7 +239,7 @@ class RelationInfo:
     """A relationship the device knows of (identity name of eman-relationship:relationship-type)."""
 
     type: str
-    peer: str  # entity id of this server, or a local name of the same inventory
+    peer: str  # entity id of this server, a local name of the same inventory, or the uuid that a device tells of it
     interfaces: tuple[str, ...] = ()
     peer_interfaces: tuple[str, ...] = ()
     reports: frozenset[str] = frozenset()  # power energy electrical power-state battery series

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -258,7 +259,7 @@ async def test_energy_of_intervals_is_no_counter(rows: dict[Oid, Value]) -> None
 
 
 async def test_context_and_relations() -> None:
-    """Who an object is, what it is for and what it is to others; others are found by their entPhysicalUUID."""
+    """Who an object is, what it is for and what it is to others; others are named by their entPhysicalUUID."""
     context: dict[int, Value] = {
         1: 0,
         2: 0,
@@ -288,7 +289,8 @@ async def test_context_and_relations() -> None:
         ForeignId("alternate-key", "CMDB-12"),
     } <= set(one.foreign_ids)
     assert [face.name for face in one.interfaces] == ["inlet"]
-    assert one.relationships == (RelationInfo("powered-by", ""),)  # the others are not of this device, or itself
+    elsewhere = str(UUID(bytes=UUIDS[2]))
+    assert one.relationships == (RelationInfo("powered-by", ""), RelationInfo("metered-by", elsewhere))
 
 
 async def test_an_object_may_be_fed_by_a_port_of_its_device() -> None:
