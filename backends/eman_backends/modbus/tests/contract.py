@@ -11,33 +11,9 @@ from pathlib import Path
 
 from eman_backends.modbus import PLUGIN
 from eman_backends.modbus.tests.counterparts import COMMON, Device, relays, sunspec
+from eman_backends.modbus.tests.plant import CONTROLS, INVERTER, NAMEPLATE
 from eman_backends.modbus.tests.relay import WRITES, Relay
 from eman_netconf.backend import Command, CommandKind, Plugin, Point, Settings
-
-INVERTER = {
-    "A": 261,
-    "AphA": 87,
-    "AphB": 87,
-    "AphC": 87,
-    "A_SF": -1,
-    "V_SF": -1,
-    "PhVphA": 2301,
-    "PhVphB": 2299,
-    "PhVphC": 2304,
-    "W": 6000,
-    "W_SF": 0,
-    "Hz": 4999,
-    "Hz_SF": -2,
-    "WH": 123456,
-    "WH_SF": 1,
-    "TmpCab": 40,
-    "Tmp_SF": 0,
-    "St": 4,
-    "Evt1": 0,
-    "Evt2": 0,
-}
-NAMEPLATE = {"DERTyp": 4, "WRtg": 1000, "WRtg_SF": 1}
-CONTROLS = {"Conn": 1, "WMaxLimPct": 100, "WMaxLimPct_SF": 0, "WMaxLim_Ena": 0, "OutPFSet_Ena": 0, "VArPct_Ena": 0}
 
 
 @dataclass

@@ -31,11 +31,11 @@ function serve(port, units, done) {
       }
       callback(null, values);
     } catch (error) {
-      callback(error);
+      callback(error, []); // which it looks into even then
     }
   };
-  const one = (space) => (address, id, callback) =>
-    many(space)(address, 1, id, (error, values) => callback(error, values && Boolean(values[0])));
+  const one = (space, kind) => (address, id, callback) =>
+    many(space)(address, 1, id, (error, values) => callback(error, kind(values[0])));
   const write = (space) => (address, value, id, callback) => {
     try {
       const registers = unitOf(units, id)[space] || {};
@@ -50,11 +50,13 @@ function serve(port, units, done) {
     {
       getMultipleInputRegisters: many("input"),
       getMultipleHoldingRegisters: many("holding"),
-      getCoil: one("coil"),
-      getDiscreteInput: one("discrete"),
+      getInputRegister: one("input", Number),
+      getHoldingRegister: one("holding", Number),
+      getCoil: one("coil", Boolean),
+      getDiscreteInput: one("discrete", Boolean),
       setRegister: write("holding"),
       setCoil: write("coil"),
-      readDeviceIdentification: (id) => {
+      readDeviceIdentification: async (id) => {
         const identity = unitOf(units, id).identity;
         if (!identity) throw failure(1);
         return identity;
