@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refused, Supply, Unavailable
 
 from .client import Client
-from .explorers import EXPLORERS
+from .explorers import Exploration
 from .readings import Plan, readings
 from .settings import Target
 from .survey import choose, survey
@@ -27,6 +27,7 @@ class Snmp:
         self._tables = tables
         self._context = context
         self._client = Client(target, context.random, context.log, fast=fast)
+        self._exploration = Exploration()
         self._plan: Plan | None = None
         self._read_as: tuple[Table, ...] = ()
         self._doubts = 0
@@ -130,7 +131,7 @@ class Snmp:
         """What the device has, and how it is read. Raises Unavailable."""
         tables = await choose(self._client, self._tables, self._target.tables)
         self._recognise(tables)
-        found = await survey(self._client, tables, self._tables[GENERIC], EXPLORERS)
+        found = await survey(self._client, tables, self._tables[GENERIC], (self._exploration,))
         self._read_as = tables
         self._doubts = 0
         self._tell(tables)

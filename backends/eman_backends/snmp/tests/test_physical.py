@@ -12,16 +12,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eman_backends.snmp.builder import Builder
 from eman_backends.snmp.complete import Value
 from eman_backends.snmp.containment import Kind
+from eman_backends.snmp.explorers import Exploration
 from eman_backends.snmp.physical import MOST_PARTS, MOST_ROWS, explore
 from eman_backends.snmp.sensors import Sense, Sensor, measures
 from eman_backends.snmp.settings import Community, Target
+from eman_backends.snmp.survey import Asks
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.counterparts import place_of_recordings, simulate, temporary
 from eman_backends.snmp.tests.mibs import ENTITY, SENSOR, Walk, explored, part, passed, recording, sensor, written
 from eman_backends.snmp.tests.told import of
-from eman_netconf.backend import Direction, EntityInfo, ForeignId, Inventory, Method, Pass, Persistence, Point, Quantity
+from eman_netconf.backend import (
+    Direction,
+    EntityInfo,
+    ForeignId,
+    Inventory,
+    Method,
+    Pass,
+    Persistence,
+    Point,
+    Quantity,
+    Unavailable,
+)
 
 Q = Quantity
 TREES = ("1.3.6.1.2.1.47.", "1.3.6.1.2.1.99.")
@@ -354,3 +368,55 @@ async def test_ten_thousand_rows_are_bounded_work() -> None:
     assert walk.asked < 20 * MOST_ROWS
     assert len(plan.cells) <= 2 * MOST_PARTS
     assert any("the others are not shown" in text for text in walk.said)
+
+
+# --- devices that do not bear to be asked -----------------------------------------------------------------------------
+
+
+class Silent:
+    """An explorer of a device that does not answer to it, while ``deaf``."""
+
+    def __init__(self) -> None:
+        self.deaf = True
+        self.asked = 0
+
+    async def __call__(self, client: Asks, builder: Builder) -> None:
+        self.asked += 1
+        if self.deaf:
+            raise Unavailable("no answer")
+        await explore(client, builder)
+
+
+async def attempts(count: int, exploration: Exploration, walk: Walk) -> list[int]:
+    """How many entities each attempt brings; 0 where it fails."""
+    found = []
+    for _ in range(count):
+        try:
+            inventory, _ = await explored(walk, exploration)
+        except Unavailable:
+            found.append(0)
+        else:
+            found.append(len(inventory.entities))
+    return found
+
+
+async def test_a_device_that_never_tells_its_parts_is_read_without() -> None:
+    """Two attempts are lost; the third comes up with what the tables know, and the log says what is missing."""
+    silent, walk = Silent(), Walk(switch())
+    assert await attempts(4, Exploration([silent]), walk) == [0, 0, 1, 1]
+    assert silent.asked == 2
+    assert any("is read without" in text for text in walk.said)
+
+
+async def test_a_device_that_told_its_parts_once_is_waited_for() -> None:
+    """Its parts do not come and go with every delay."""
+    silent, walk = Silent(), Walk(switch())
+    exploration = Exploration([silent])
+    assert await attempts(1, exploration, walk) == [0]
+    silent.deaf = False
+    assert await attempts(1, exploration, walk) == [4]
+    silent.deaf = True
+    assert await attempts(4, exploration, walk) == [0, 0, 0, 0]
+    silent.deaf = False
+    assert await attempts(1, exploration, walk) == [4]
+    assert not walk.said
