@@ -26,7 +26,7 @@ from .station import Station
 from .tables import Table
 from .wire import Silent, Wire
 
-SILENT_AT_MOST = 2  # units that are waited for in vain in one pass; the others are left for the next
+IN_VAIN = 3.0  # seconds that one pass may wait for silent units; those that come after are left for the next
 
 
 class Modbus:
@@ -41,6 +41,7 @@ class Modbus:
         self._stations = [
             Station(unit, None if unit.table is None else tables[unit.table], models) for unit in target.units
         ]
+        self._most_silent = max(1, int(IN_VAIN / target.patience))
         self._inventory: Inventory | None = None
         self._limited: dict[Point, tuple[Decimal, Decimal]] = {}  # the percentage written, and the watts wished
 
@@ -49,7 +50,7 @@ class Modbus:
         await self.close()
         silent = 0
         for station in self._in_turn():
-            if not station.fresh and silent < SILENT_AT_MOST:
+            if not station.fresh and silent < self._most_silent:
                 station.known = False
                 silent += not await self._survey(station)
         if not any(station.fresh for station in self._stations):
@@ -72,7 +73,7 @@ class Modbus:
         for station in self._in_turn():
             resting = station.failures > 0 and now < station.rests_until and len(self._stations) > 1
             told = None
-            if not resting and silent < SILENT_AT_MOST:
+            if not resting and silent < self._most_silent:
                 told = await self._read(station)
                 silent += told is None
             made += told.readings if told is not None else ()
