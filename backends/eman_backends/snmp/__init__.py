@@ -7,14 +7,14 @@ from eman_netconf.backend import Backend, Context, Misconfigured, Plugin, Settin
 from .backend import Snmp
 from .probe import probe
 from .settings import target
-from .tables import TableError, load, names
+from .tables import TableError, available, names
 
 
 def build(settings: Settings, context: Context) -> Backend:
     """A backend for one device. Raises Misconfigured; reads nothing but the tables."""
     device = target(settings)
     try:
-        tables = load()
+        tables = available(context.directory, context.log.warning)
     except TableError as error:
         raise Misconfigured(f"a table of the backend is broken: {error}") from None
     if unknown := [name for name in device.tables if name not in tables]:

@@ -8,7 +8,7 @@ from .client import Client
 from .explorers import EXPLORERS
 from .settings import target
 from .survey import choose, survey
-from .tables import GENERIC, load, names
+from .tables import GENERIC, available, names
 
 SAYING = 80  # characters of a device's description that a title has room for
 
@@ -21,7 +21,7 @@ async def probe(address: str, settings: Settings, context: Context) -> Finding |
     settings = {**settings, "address": address}
     device = target(settings)
     client = Client(device, context.random, context.log, fast=False)
-    tables = load()
+    tables = available(context.directory, context.log.warning)
     try:
         await client.open()
         fitting = await choose(client, tables, device.tables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -47,6 +47,7 @@ __all__ = [
     "TableError",
     "Whole",
     "Word",
+    "available",
     "instance",
     "load",
     "names",
@@ -54,6 +55,9 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+
+_Stamps = tuple[tuple[Path, int], ...]
+_added: dict[Path, tuple[_Stamps, Mapping[str, Table]]] = {}
 
 
 @functools.cache
@@ -65,6 +69,32 @@ def load(folder: Path = FOLDER) -> Mapping[str, Table]:
             raise TableError(f"{one.name}.toml: instead-of: there is no table {', '.join(sorted(unknown))}")
     if GENERIC not in tables:
         raise TableError(f"{folder} has no {GENERIC}.toml")
+    return tables
+
+
+def available(directory: Path, complain: Callable[[str], None]) -> Mapping[str, Table]:
+    """All tables that come along, and those in ``tables`` of a directory of the operator, which go before them.
+
+    They are read anew when a file has changed. A broken one is left out and complained of, once. Raises TableError
+    when one of those that come along is broken.
+    """
+    along = load()
+    try:
+        stamps = tuple((path, path.stat().st_mtime_ns) for path in sorted((directory / "tables").glob("*.toml")))
+    except OSError as error:
+        complain(f"{directory / 'tables'}: {error.strerror or error}; no table is read from there")
+        return along
+    if not stamps:
+        return along
+    before, tables = _added.get(directory, ((), along))
+    if before != stamps:
+        tables = dict(along)
+        for path, _ in stamps:
+            try:
+                tables[path.stem] = read(path)
+            except TableError as error:
+                complain(f"a table of {directory / 'tables'} is not used: {error}")
+        _added[directory] = (stamps, tables)
     return tables
 
 

@@ -64,10 +64,14 @@ async def _shown(walk: Walk, path: Path | None) -> list[str]:
     """What is printed. Raises TableError."""
     tables = dict(load())
     if path is not None:
-        tables = {path.stem: read(path), GENERIC: tables[GENERIC]}
+        tables[path.stem] = own = read(path)
     chosen = await choose(walk, tables, ())
-    if path is not None and not chosen:
-        raise TableError(f"{path.name}: match: the device does not bear these marks")
+    if path is not None:
+        if own not in chosen:
+            raise TableError(f"{path.name}: match: the device does not bear these marks")
+        if others := [table for table in chosen if table is not own]:
+            walk.say(f"{names(others)} is read too; name it in instead-of where this table tells all of it")
+        chosen = (own,)
     if not chosen:
         raise TableError("no table fits this device; write one, and give it as the second argument")
     inventory, plan = await survey(walk, chosen, tables[GENERIC], EXPLORERS)
@@ -95,12 +99,14 @@ def _facts(info: Any) -> str:
         skipped.remove("name")
     facts = ((one.name, getattr(info, one.name)) for one in fields(info) if one.name not in skipped)
     known = ((name, value) for name, value in facts if value not in {None, (), False, "", "unknown"})
-    return ", ".join(f"{name.replace('_', '-')} {_plain(value)}" for name, value in known)
+    return ", ".join(name.replace("_", "-") + ("" if value is True else f" {_plain(value)}") for name, value in known)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or "none"
     if isinstance(value, tuple):
@@ -114,7 +120,8 @@ def _about(point: Point, plan: Plan, told: Pass) -> Iterator[str]:
     for one in _sorted(one for one in told.readings if one.point == point):
         unit, phase = UNITS.get(one.quantity, ""), f" of phase {one.phase}" if one.phase else ""
         accuracy = f" ±{_plain(one.accuracy)} %" if one.accuracy is not None else ""
-        yield f"    {one.quantity}{phase} {_plain(one.value)}{f' {unit}' if unit else ''}{accuracy} ({one.method})"
+        method = f" ({one.method})" if isinstance(one.value, Decimal) else ""
+        yield f"    {one.quantity}{phase} {_plain(one.value)}{f' {unit}' if unit else ''}{accuracy}{method}"
     for supply, write in plan.switches.get(point, {}).items():
         yield f"    {supply}: write {write}"
     for state, write in plan.states.get(point, {}).items():

@@ -68,7 +68,7 @@ def _parts(oid: Oid) -> tuple[int, ...]:
 
 
 def _values(text: str) -> Iterator[tuple[Oid, Value]]:
-    """The variables; a text or a dump of octets may go on over several lines. Remarks with # may go before the first."""
+    """The variables; texts and octets may go on over several lines, remarks with # may go before the first."""
     pending: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         if _LINE.match(line):
