@@ -7,10 +7,10 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from eman_netconf.backend import (
     Context,
-    EntityInfo,
     Inventory,
     Pass,
     Point,
@@ -30,7 +30,17 @@ from .readings import told
 from .settings import Target
 from .survey import survey
 
+DOUBTS = 5  # attempts to open, one after the other, at which a service must tell too little before that is believed
+GOES_ON = 120.0  # seconds after which an attempt to open that was cut short is begun anew
 SURVEYED_ANEW = 3600.0  # seconds at least between two openings because a service seems to have started anew
+
+
+class _Begun(NamedTuple):
+    """A survey under way."""
+
+    library: Library
+    root: Document
+    since: float  # by the monotonic clock
 
 
 class Redfish:
@@ -44,21 +54,46 @@ class Redfish:
         self._service: Service | None = None
         self._stream: tuple[str, str] | None = None
         self._paused: frozenset[Point] = frozenset()
+        self._begun: _Begun | None = None
+        self._names: frozenset[str] = frozenset()  # of the entities when it was opened the last time
+        self._doubts = 0
         self._doubted = -math.inf  # by the monotonic clock, when the service seemed to have started anew
 
     async def open(self) -> Inventory:
-        """Log in and find out what there is. Raises Unavailable."""
+        """Log in and find out what there is. Raises Unavailable.
+
+        A slow service may need more than one attempt: what was read when the time was over need not be read again.
+        """
         await self.close()
         try:
             root = await self._client.open()
-            library = Library(self._client, root, expand=self._target.expand)
-            self._service = await survey(library, root, self._context.name)
+            library = self._begun_with(root)
+            service = await survey(library, root, self._context.name)
             self._stream = await self._events(root)
+            self._believe(service, library)
         except Exception:
+            self._begun = None
             await self.close()
             raise
-        self._library = library
-        return self._service.inventory
+        self._begun = None
+        self._library, self._service = library, service
+        return service.inventory
+
+    def _begun_with(self, root: Document) -> Library:
+        """Where an attempt that was cut short a moment ago had come, if it was the same service."""
+        now = self._context.clock().mono
+        if self._begun is None or self._begun.root != root or now > self._begun.since + GOES_ON:
+            self._begun = _Begun(Library(self._client, root, expand=self._target.expand), root, now)
+        return self._begun.library
+
+    def _believe(self, service: Service, library: Library) -> None:
+        """A service that starts may tell less than it has. Raises Unavailable while that may be so."""
+        names = frozenset(entity.local for entity in service.inventory.entities)
+        doubt = library.doubt or ("" if self._names <= names else "it shows less than it did")
+        if doubt and self._doubts < DOUBTS:
+            self._doubts += 1
+            raise Unavailable(f"{self._target} may be starting: {doubt}")
+        self._names, self._doubts = names, 0
 
     async def read(self) -> Pass:
         """One pass over all resources that hold values. Raises Unavailable."""
@@ -135,8 +170,3 @@ class Redfish:
             return stream_of(await self._client.get(path))
         except Missing:
             return None
-
-
-def device(inventory: Inventory) -> EntityInfo:
-    """The entity that stands for the whole service, or the first."""
-    return next((entity for entity in inventory.entities if not entity.local), inventory.entities[0])

@@ -27,7 +27,11 @@ _LOST = frozenset({502, 504})  # a gateway that does not know what became of a q
 
 
 class Missing(Exception):
-    """One resource cannot be read; the text says why. The others may well be."""
+    """One resource cannot be read; the text says why. The others may well be. ``passing``: it may be there later."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
 
 
 class Client:
@@ -41,11 +45,13 @@ class Client:
         self._token: str | None = None
         self._session: str | None = None
         self._rest_until = -math.inf
+        self._resting: dict[str, float] = {}  # of single resources until when they want to be left alone
         self.renewed = False  # the service had forgotten the session since it was opened
 
     async def open(self) -> Document:
         """The root of the service, after logging in. Raises Unavailable."""
         await self.close()
+        self._resting.clear()
         self.renewed = False
         await self._http.open()
         root = await self.root()
@@ -71,16 +77,20 @@ class Client:
 
     async def get(self, path: str, query: str = "") -> Document:
         """One resource. Raises Missing, or Unavailable where there is no service to ask."""
+        until, loop = self._resting.get(path, -math.inf), asyncio.get_running_loop()
+        if loop.time() < until:
+            raise Missing("it is busy and wants to be left alone for a while", passing=True)
         answer = await self._ask("GET", path, query=query)
         if answer.good and answer.fault is None:
             return answer.document
-        if answer.status in _BUSY:
+        if answer.status == 503:
+            self._resting[path] = loop.time() + _rest(answer)
+        elif answer.status in _BUSY:
             raise self._busy(answer)
-        if answer.status == 401:
-            raise Unavailable(f"{self._target} does not accept the credentials")
         if answer.status in MOVED:
             raise Missing("it is said to be elsewhere, where it is not looked for")
-        raise Missing(answer.fault if answer.good and answer.fault else sentence(answer.status, answer.document))
+        why = answer.fault if answer.good and answer.fault else sentence(answer.status, answer.document)
+        raise Missing(why, passing=answer.good or (answer.status >= 500 and answer.status not in _NO_SUCH))
 
     async def post(self, path: str, body: Document) -> None:
         """An order; returns when it was accepted. Raises Refused, Unavailable, OutcomeUnknown."""
@@ -121,21 +131,28 @@ class Client:
         target = self._target
         if self._token is not None:
             return {"X-Auth-Token": self._token}
-        if target.user is None or not (target.basic or self._sessions is None):
+        if target.user is None or self._needs_session:
             return {}
         return {"Authorization": "Basic " + base64.b64encode(f"{target.user}:{target.password}".encode()).decode()}
+
+    @property
+    def _needs_session(self) -> bool:
+        return self._target.user is not None and not self._target.basic and self._sessions is not None
 
     async def _log_in(self) -> None:
         """Have a session, where there are any. Raises Unavailable.
 
         The login is a task of its own: who gives up waiting for it does not leave a session behind that nobody knows.
         """
-        if self._target.user is None or self._target.basic or self._sessions is None:
+        if not self._needs_session or self._sessions is None:
             return
         if self._login is None or self._login.done():
             self._login = asyncio.create_task(self._begin_session(self._sessions))
             self._login.add_done_callback(_heard)
-        await asyncio.shield(self._login)
+        try:
+            await asyncio.shield(self._login)
+        except Unanswered as error:  # whatever was to be asked, this was only the login
+            raise Unavailable(str(error)) from error
 
     async def _begin_session(self, sessions: str) -> None:
         body = {"UserName": self._target.user, "Password": self._target.password}
@@ -164,20 +181,29 @@ class Client:
         return session
 
     async def _ask(self, method: str, path: str, **options: Any) -> Answer:
-        """An answer of somebody who is logged in. What comes back with 401 was not done, and is asked once more."""
+        """An answer to somebody who is logged in. What a service that forgot the session refuses is asked once more."""
         rest = self._rest_until - asyncio.get_running_loop().time()
         if rest > 0:
             raise Unavailable(f"{self._target} is busy and wants to be left alone for {math.ceil(rest)} seconds")
+        if self._needs_session and self._token is None:
+            await self._log_in()
         extra = options.pop("headers", {})
         answer = await self._http.ask(method, path, headers={**extra, **self._credentials()}, **options)
-        if answer.status == 401 and self._token is not None:
+        if answer.status == 401 and self._token is not None and not await self._is_known():
             self.renewed = True
-            stale = self._forget_session()
+            self._forget_session()
             await self._log_in()
-            if stale is not None and self._token is not None:  # should it be there after all
-                await self._http.ask("DELETE", stale, headers=self._credentials())
             answer = await self._http.ask(method, path, headers={**extra, **self._credentials()}, **options)
         return answer
+
+    async def _is_known(self) -> bool:
+        """Whether the session is alive, and the service just lets it not do everything."""
+        if self._session is None:
+            return False
+        try:
+            return (await self._http.ask("GET", self._session, headers=self._credentials())).good
+        except Unanswered as error:
+            raise Unavailable(str(error)) from error
 
     # --- orders
 
@@ -227,9 +253,13 @@ class Client:
 
     def _busy(self, answer: Answer) -> Unavailable:
         """The service is to be left alone for as long as it says."""
-        rest = min(_seconds(answer.headers.get("retry-after")) or 0.0, LONGEST_REST)
-        self._rest_until = asyncio.get_running_loop().time() + rest
+        self._rest_until = asyncio.get_running_loop().time() + _rest(answer)
         return Unavailable(f"{self._target} is busy: {sentence(answer.status, answer.document)}")
+
+
+def _rest(answer: Answer) -> float:
+    """Seconds that a service asks to be left alone."""
+    return min(_seconds(answer.headers.get("retry-after")) or 0.0, LONGEST_REST)
 
 
 def _path(location: str | None) -> str | None:

@@ -37,6 +37,7 @@ class Library:
         self._known: dict[str, Document] = {}
         self._asked = 0
         self._aside = MOST_ASIDE
+        self.doubt: str | None = None  # why what was found may not be all: a service that starts tells little
 
     async def get(self, path: str | None) -> Document:
         """A resource, or an empty one where it is not there. Raises Unavailable."""
@@ -48,7 +49,9 @@ class Library:
             self._asked += 1
             try:
                 self._known[path] = await self._client.get(path)
-            except Missing:
+            except Missing as error:
+                if error.passing:
+                    self.doubt = self.doubt or f"{path} cannot be read: {error}"
                 self._known[path] = {}
         return self._known[path]
 

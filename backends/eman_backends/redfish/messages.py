@@ -16,7 +16,7 @@ _INFO = "@Message.ExtendedInfo"
 def sentence(status: int, document: Document) -> str:
     """What the service said; where it said nothing, what its status means."""
     said = list(dict.fromkeys(_told(document)))[:_MOST]
-    return " ".join(said) or f"{status} {_phrase(status)}"
+    return " ".join(said) or text(document, "error", "message", longest=_LONGEST) or f"{status} {_phrase(status)}"
 
 
 def _told(document: Document) -> Iterator[str]:
@@ -25,9 +25,6 @@ def _told(document: Document) -> Iterator[str]:
         words = text(info, "Message", longest=_LONGEST) or text(info, "MessageId", longest=_LONGEST)
         if words and not words.endswith("GeneralError") and text(info, "Severity") != "OK":
             yield words
-    general = text(document, "error", "message", longest=_LONGEST)
-    if general:
-        yield general
 
 
 def _phrase(status: int) -> str:

@@ -8,11 +8,19 @@ import ssl
 
 from eman_netconf.backend import Context, Finding, Refused, Settings, Unavailable
 
-from .backend import Redfish, device
-from .client import Client
-from .documents import Document, text
+from . import describe
+from .client import ROOT, Client
+from .documents import Document, link, links, text
 from .http import CONNECT
+from .library import Library
 from .settings import Target, target
+
+#: Where what a service manages is found, by the names of links; the first that is there tells who it is.
+_WAYS = (
+    ("Systems",),
+    *(("PowerEquipment", kind) for kind in ("RackPDUs", "FloorPDUs", "TransferSwitches", "PowerShelves")),
+    ("Chassis",),
+)
 
 
 async def probe(address: str, settings: Settings, context: Context) -> Finding | None:
@@ -40,16 +48,35 @@ async def probe(address: str, settings: Settings, context: Context) -> Finding |
         if unknown:
             title += "; nobody known vouches for its certificate: compare the fingerprint before adding it"
         return Finding(found, title, text(root, "Name"), text(root, "Vendor"), text(root, "Product"))
-    backend = Redfish(asked, context)
+    known = describe.attributes(await _device(asked))
+    model = " ".join(part for part in (known["manufacturer"], known["model"]) if part) or product or "Redfish service"
+    return Finding(
+        found,
+        f"{model}, read over Redfish",
+        known["name"],
+        known["manufacturer"],
+        known["model"],
+        known["foreign_ids"],
+    )
+
+
+async def _device(asked: Target) -> Document:
+    """The first system of the service, or else what it has instead. Raises Refused."""
+    client = Client(asked)
     try:
-        whole = device(await backend.open())
+        library = Library(client, await client.open(), expand=False)
+        for way in _WAYS:
+            found = ROOT.rstrip("/")
+            for step in way:
+                found = link(await library.get(found), step) or ""
+            first = links(await library.get(found), "Members", most=1) if found else ()
+            if first:
+                return await library.get(first[0])
     except Unavailable as error:
         raise Refused(str(error)) from error
     finally:
-        await backend.close()
-    model = " ".join(part for part in (whole.manufacturer, whole.model) if part) or product or "Redfish service"
-    ids = whole.foreign_ids
-    return Finding(found, f"{model}, read over Redfish", whole.name, whole.manufacturer, whole.model, ids)
+        await client.close()
+    return {}
 
 
 async def _root(asked: Target) -> Document | None:

@@ -219,17 +219,29 @@ async def test_a_spoken_no_is_told_in_the_words_of_the_service(
 
 
 async def test_a_busy_service_is_left_alone_as_long_as_it_wants(make: Make) -> None:
-    """After 503 with Retry-After nothing is sent until then; the pass meanwhile says so."""
+    """After 503 with Retry-After to an order nothing is sent until then; the pass meanwhile says so."""
     async with serving(Bmc(NEW())) as bmc:
         backend = make(bmc)
         await backend.open()
-        bmc.answers["GET", "/redfish/v1/Systems/437XR"] = [failure(503, "Updating.", Retry_After="200")]
+        bmc.answers["POST", RESET] = [failure(503, "Updating.", Retry_After="200")]
         with pytest.raises(Unavailable, match="Updating"):
-            await backend.read()
+            await backend.set_power_state(HERE, "redfish-on")
         before = len(bmc.requests)
         with pytest.raises(Unavailable, match=r"left alone for (200|199) seconds"):
             await backend.read()
         assert len(bmc.requests) == before
+
+
+async def test_a_busy_resource_is_left_alone_as_long_as_it_wants(make: Make) -> None:
+    """503 for a single resource is a reason why its values are missing; until it is time only the others are read."""
+    async with serving(Bmc(NEW())) as bmc:
+        backend = make(bmc)
+        await backend.open()
+        bmc.answers["GET", METRICS] = [failure(503, "The host is starting.", Retry_After="200")]
+        assert (await backend.read()).missing == {HERE: "cannot be read: The host is starting."}
+        before = bmc.gets().count(METRICS)
+        assert set((await backend.read()).missing) == {HERE}
+        assert bmc.gets().count(METRICS) == before
 
 
 TASK = "/redfish/v1/TaskService/TaskMonitors/1"

@@ -87,7 +87,36 @@ async def test_a_password_that_was_changed_is_tried_once_in_a_pass(make: Make) -
         before = len(bmc.requests)
         with pytest.raises(Unavailable, match="does not let us log in: The user name or the password is wrong"):
             await backend.read()
-        assert len(bmc.requests) - before == 2
+        assert len(bmc.requests) - before == 3  # the question, whether the session is known, the login
+
+
+async def test_a_service_that_lets_nobody_in_for_a_while_is_read_later(make: Make) -> None:
+    """The session is lost and no new one is to be had: the next pass tries again, and works without a new opening."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        backend = make(bmc)
+        await backend.open()
+        bmc.sessions.clear()
+        bmc.most_sessions = 0
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="maximum number of user sessions"):
+                await backend.read()
+        bmc.most_sessions = 1
+        assert (await backend.read()).missing == {}
+
+
+async def test_what_a_user_may_not_see_costs_no_session(make: Make) -> None:
+    """A service that answers 401 for a single resource knows the session all the same: it is kept, the rest is read."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        backend = make(bmc)
+        await backend.open()
+        bmc.tree[next(iter(bmc.sessions))] = {"Name": "Session"}
+        path = "/redfish/v1/Chassis/1U/EnvironmentMetrics"
+        bmc.answers["GET", path] = [failure(401, "You may not see this.") for _ in range(3)]
+        for _ in range(3):
+            result = await backend.read()
+            assert result.missing == {Point(): "cannot be read: You may not see this."}
+            assert not result.outdated
+        assert bmc.requests.count(("POST", SESSIONS)) == 1
 
 
 async def test_a_full_service_says_so(make: Make) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
-from eman_netconf.backend import EntityInfo, Peer, Quantity
+import pytest
+
+from eman_backends.redfish.backend import DOUBTS
+from eman_netconf.backend import EntityInfo, Peer, Quantity, Unavailable
+from tests.traces import CancelledAt
 from tests.well_formed import check_inventory, check_pass
 
 from . import mockups
-from .bmc import Bmc, serving
+from .bmc import Bmc, failure, serving
 from .conftest import Make
 from .counterparts import NEIGHBOUR, SYSTEM, emulator
 from .mockups import V1, Tree, collection, ref, resource, root
@@ -138,3 +143,60 @@ async def test_identifiers_that_say_nothing_are_none(make: Make) -> None:
     tree[f"{V1}/Systems/1"] |= {"SerialNumber": "To be filled by O.E.M.", "AssetTag": "N/A", "SKU": " "}
     whole = (await entities(tree, make))[""]
     assert (whole.uuid, whole.foreign_ids) == (None, ())
+
+
+async def test_a_survey_that_was_cut_short_goes_on(make: Make) -> None:
+    """A service too slow for one deadline is surveyed in several: what was read is not read again, sessions end."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        backend = make(bmc)
+        attempts = 0
+        while True:
+            attempts += 1
+            before = len(bmc.gets())
+            cut = CancelledAt(backend.open(), 14)
+            task = asyncio.ensure_future(_awaited(cut))
+            await asyncio.wait({task})
+            await backend.close()
+            assert bmc.sessions == {}
+            if not task.cancelled():
+                break
+            assert len(bmc.gets()) > before
+        assert 2 < attempts < 20
+        assert set(Counter(bmc.gets()).values()) <= {1, 2, attempts}  # a resource that was just being read, the root
+        check_inventory(task.result())
+
+
+async def _awaited(cut: CancelledAt) -> Any:
+    return await cut
+
+
+async def test_a_service_that_starts_is_waited_for(make: Make) -> None:
+    """What cannot be read yet fails the opening, until it has failed so often that it seems to be so for good."""
+    path = f"{V1}/Chassis/1U/PowerSubsystem/PowerSupplies/Bay1"
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        backend = make(bmc)
+        bmc.answers["GET", path] = [failure(500, "Not yet.") for _ in range(2)]
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"may be starting: .*Bay1 cannot be read: Not yet\."):
+                await backend.open()
+        found = await backend.open()
+        assert len(found.entities[0].interfaces) == 2
+        bmc.answers["GET", path] = [failure(500, "Never.") for _ in range(99)]
+        for _ in range(DOUBTS):
+            with pytest.raises(Unavailable):
+                await backend.open()
+        assert len((await backend.open()).entities[0].interfaces) == 1
+        assert bmc.sessions.keys() == {next(reversed(bmc.sessions))}
+
+
+async def test_a_service_that_shows_less_is_doubted(make: Make) -> None:
+    """After a restart there are no systems for a while: the device is away, not another one."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        backend = make(bmc)
+        await backend.open()
+        members = bmc.tree[f"{V1}/Chassis"]["Members"]
+        bmc.tree[f"{V1}/Chassis"]["Members"] = []
+        with pytest.raises(Unavailable, match="it shows less than it did"):
+            await backend.open()
+        bmc.tree[f"{V1}/Chassis"]["Members"] = members
+        assert len((await backend.open()).entities) == 4
