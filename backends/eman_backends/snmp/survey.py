@@ -32,6 +32,7 @@ from .tables import (
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 MOST_ROWS = 2048  # of one SNMP table; a stack of eight switches has 400 ports
 MOST_VALUES = 10000  # of one device
+MOST_DIGITS = 18  # after the point
 ROWS_AT_ONCE = 100  # that are worked on before others on the loop have their turn
 
 _WRITTEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<kilo>k?)(?:A|V|VA|W|Hz)?")
@@ -166,7 +167,8 @@ async def _apply(client: Asks, tables: Sequence[Table], builder: Builder) -> Non
 def _tell(builder: Builder, row: Row, values: Mapping[Oid, Value]) -> None:
     """One row of a section, or a section without rows."""
     section, point = row.section, row.point
-    cells = [cell(point, _settled(rule, row, values), row.index, row.phase or rule.phase) for rule in section.rules]
+    rules = [settled for rule in section.rules if (settled := _settled(rule, row, values)) is not None]
+    cells = [cell(point, rule, row.index, row.phase or rule.phase) for rule in rules]
     live = [one for one in cells if any(oid in values for oid in one.oids)]
     if section.kind not in {Kind.DEVICE, Kind.UNIT} and not live and (not row.index or section.phase is not None):
         return  # nothing of it is there
@@ -246,6 +248,7 @@ def _needs(row: Row) -> list[Oid]:
     needed = [place.oid for place in places if place.oid is not None]
     needed += [place.when.oid for place in places if place.when is not None]
     needed += [oid for rule in section.rules for oid in rule.needs]
+    needed += [rule.digits for rule in section.rules if rule.digits is not None]
     if section.switch is not None:
         needed += [one.oid for one in (section.switch.when, section.switch.unless) if one is not None]
     if section.test is not None:
@@ -264,12 +267,16 @@ def _switchable(switch: Switch, row: Row, values: Mapping[Oid, Value]) -> bool:
     return _met(switch.when, row, values) and (switch.unless is None or not _met(switch.unless, row, values))
 
 
-def _settled(rule: Rule, row: Row, values: Mapping[Oid, Value]) -> Rule:
-    """A rule with what the device says of its accuracy."""
-    if rule.accuracy_at is None:
-        return rule
-    accuracy = _number("accuracy", rule.accuracy_at, _told(rule.accuracy_at, row, values))
-    return replace(rule, accuracy=accuracy or None)
+def _settled(rule: Rule, row: Row, values: Mapping[Oid, Value]) -> Rule | None:
+    """A rule with what the device says of its digits and accuracy; None where the digits are not known."""
+    if rule.accuracy_at is not None:
+        rule = replace(rule, accuracy=_number(rule.accuracy_at, _told(rule.accuracy_at, row, values)) or None)
+    if rule.digits is not None:
+        digits = number(values.get(row.of(rule.digits)))
+        if digits is None or not 0 <= digits <= MOST_DIGITS:
+            return None
+        rule = replace(rule, scale=rule.scale.scaleb(-digits), digits=None)
+    return rule
 
 
 def _identifiers(row: Row, values: Mapping[Oid, Value]) -> tuple[ForeignId, ...]:
@@ -314,13 +321,13 @@ def _read(name: str, attribute: Attribute, row: Row, values: Mapping[Oid, Value]
         word = attribute.words.get(given) if given is not None else None
         return Decimal(word) if name in NUMBERS and word is not None else word
     if name in NUMBERS:
-        scaled = _number(name, attribute, value)
+        scaled = _number(attribute, value)
         return int(scaled) if scaled is not None and name in {"nominal-capacity", "cell-count"} else scaled
     text = _text(value)
     return None if text in attribute.absent else text
 
 
-def _number(name: str, attribute: Attribute, value: Value | None) -> Decimal | None:
+def _number(attribute: Attribute, value: Value | None) -> Decimal | None:
     """A scaled number; what is written for people, as "16A" or "5.8kVA", is one too, but no range is."""
     given = number(value)
     if given is not None:

@@ -333,6 +333,7 @@ def _rule(node: Node) -> Rule:
         quantity=quantity,
         oid=oid if number else None,
         scale=_or_one(node.decimal("scale")),
+        digits=node.oid("digits"),
         exponents=_exponents(node),
         between=between,
         absent=node.integers("absent") or frozenset(),
@@ -351,13 +352,12 @@ def _rule(node: Node) -> Rule:
 
 
 def _exponents(node: Node) -> tuple[Exponent, ...]:
-    found = []
-    if (digits := node.oid("digits")) is not None:
-        found.append(Exponent(digits, sign=-1))
-    if (place := node.node("exponent")) is not None:
-        found.append(Exponent(place.need_oid(), words=place.words("words", int)))
-        place.done()
-    return tuple(found)
+    place = node.node("exponent")
+    if place is None:
+        return ()
+    made = Exponent(place.need_oid(), words=place.words("words", int))
+    place.done()
+    return (made,)
 
 
 def _or_one(number: Decimal | None) -> Decimal:

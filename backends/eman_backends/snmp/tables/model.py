@@ -92,6 +92,7 @@ class Rule:
     quantity: Quantity
     oid: Oid | None = None
     scale: Decimal = Decimal(1)
+    digits: Oid | None = None  # decimal digits of what the device tells, looked up once; nothing is assumed without
     exponents: tuple[Exponent, ...] = ()
     between: tuple[Decimal, Decimal] | None = None
     absent: frozenset[int] = frozenset()
