@@ -98,6 +98,60 @@ BROKEN = {
     ),
     "direction that is none": (OUTLET + 'direction = "up"', "direction: 'up' is not one of inlet, outlet, both"),
     "attribute from nowhere": (OUTLET + "label = { scale = 2 }", "label: oid: is missing"),
+    "unit of no part": ('[[unit]]\nrows = ".1"', "unit[1]: unit: is missing: say what numbers the units"),
+    "units without rows": ('[[unit]]\nunit = "{1}"', "unit[1]: rows: is missing, without which"),
+    "unit that is no column": (OUTLET + 'unit = "{box}"', "unit: '{box}' is not a part of the row's index"),
+    "name with a word that is no column": (
+        '[[interface]]\nname = "outlet-{number}"\nrows = ".1"',
+        "name: 'outlet-{number}' has a word that is none of the columns",
+    ),
+    "column with a name of its own": (OUTLET + 'columns = { index = ".1" }', "columns: index: is a name in small"),
+    "column whose codes are texts": (
+        OUTLET + 'columns = { line = { oid = ".1", words = { 1 = "L1" } } }',
+        "columns: line: words: has a meaning that is no whole number",
+    ),
+    "pattern that is none": (
+        OUTLET + 'columns = { line = { oid = ".1", pattern = "(" } }',
+        "pattern: is not a regular",
+    ),
+    "pattern without a part that counts": (
+        OUTLET + 'columns = { line = { oid = ".1", pattern = "L1" } }',
+        "columns: line: pattern: needs one group",
+    ),
+    "switch of two objects with one": (
+        OUTLET + 'switch = { on = { oid = ".1", value = 0 } }',
+        "switch: switch: needs oid, on and off, or on and off with an oid and a value each",
+    ),
+    "command without a value": (
+        OUTLET + 'switch = { on = { oid = ".1" }, off = { oid = ".2", value = 0 } }',
+        "switch: on: value: is missing",
+    ),
+    "command of a type that is none": (
+        '[[battery]]\nname = "b"\ntest = { oid = ".1", type = "float", value = 1 }',
+        "test: type: 'float' is not one of integer, unsigned,",
+    ),
+    "test by a name that is none": (
+        '[[battery]]\nname = "b"\ntest = { oid = ".1", type = "object-identifier", value = "quick" }',
+        "test: value: 'quick' is not an OID",
+    ),
+    "test result that is none": (
+        '[[battery]]\nname = "b"\nreadings = [{ quantity = "test-result", oid = ".1", words = { 1 = "good" } }]',
+        "'good' is not something test-result can be",
+    ),
+    "counter that turns at nothing": (
+        OUTLET + 'readings = [{ quantity = "energy-provided", oid = ".1", wraps-at = 0 }]',
+        "wraps-at: is a number above 0, of energy",
+    ),
+    "power that turns": (
+        OUTLET + 'readings = [{ quantity = "active-power", oid = ".1", scale = -1, wraps-at = 9 }]',
+        "wraps-at: is a number above 0, of energy",
+    ),
+    "powers of ten that are texts": (
+        OUTLET
+        + 'readings = [{ quantity = "current", oid = ".1", exponent = { oid = ".2", words = { 8 = "milli" } } }]',
+        "exponent: words: has a meaning that is no whole number",
+    ),
+    "index of a part that cannot be": (OUTLET + 'label = { oid = ".1.{0}" }', "label: oid: '.1.{0}' is not an OID"),
 }
 
 
