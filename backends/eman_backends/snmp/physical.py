@@ -30,6 +30,7 @@ DETAILS = (DESCRIPTION, NAME, FIRMWARE, SOFTWARE, SERIAL, MAKER, MODEL, POSITION
 
 MOST_ROWS = 2048  # of each table
 MOST_SENSORS = 512  # that are looked at; a switch has five of light in each of its ports
+ROWS_AT_ONCE = 32  # that are worked on before others on the loop have their turn
 MOST_PARTS = 256  # that become entities
 CATEGORIES = {Kind.POWER_SUPPLY: "distributor", Kind.BATTERY: "store"}
 
@@ -65,8 +66,12 @@ async def find(client: Asks, others: Collection[int] = ()) -> Body:
         senses = {index: sense for index, sense in senses.items() if sense is not Sense.CELSIUS}
     likely = {index for index, kind in kinds.items() if kind in ALWAYS or kind is Kind.MODULE} | set(others)
     parents = await _parents(client, likely | senses.keys(), kinds)
-    around = {index: owner(index, kinds, parents) for index in senses}
-    owners = {index: one for index, one in around.items() if one is not None and kinds.get(one) is not Kind.PORT}
+    owners: dict[int, int] = {}
+    for count, index in enumerate(senses):
+        await _rest(count)
+        one = owner(index, kinds, parents)
+        if one is not None and kinds.get(one, Kind.PORT) is not Kind.PORT:
+            owners[index] = one
     if len(owners) > MOST_SENSORS:
         client.say(f"has more than {MOST_SENSORS} sensors of energy; the others are not read")
         owners = dict(sorted(owners.items())[:MOST_SENSORS])
@@ -74,11 +79,12 @@ async def find(client: Asks, others: Collection[int] = ()) -> Body:
     wanted += [f"{column}.{index}" for index in sorted(likely | set(owners.values())) for column in DETAILS]
     values = await client.get(wanted, whole=True)
     told = {}
-    for index, sensors in _grouped(owners, senses, values).items():
+    for index, sensors in (await _grouped(owners, senses, values)).items():
         told[index] = measures(kinds[index], sensors)
-        await asyncio.sleep(0)
+        await _rest(0)
     energetic = {index for index, measured in told.items() if measured} | set(others)
     energetic |= {index for index, kind in kinds.items() if kind in ALWAYS}
+    await _rest(0)
     modules = [
         index
         for index in sorted(likely - energetic)
@@ -105,12 +111,19 @@ async def _parents(client: Asks, wanted: Collection[int], kinds: Mapping[int, Ki
     return parents
 
 
-def _grouped(
+async def _rest(count: int) -> None:
+    """Others on the loop have their turn, now and then."""
+    if count % ROWS_AT_ONCE == 0:
+        await asyncio.sleep(0)
+
+
+async def _grouped(
     owners: Mapping[int, int], senses: Mapping[int, Sense], values: Mapping[Oid, Value]
 ) -> dict[int, list[Sensor]]:
     """The sensors of each owner."""
     groups: dict[int, list[Sensor]] = {}
-    for index, one in owners.items():
+    for count, (index, one) in enumerate(owners.items()):
+        await _rest(count)
         scale, precision = number(values.get(f"{SCALE}.{index}")), number(values.get(f"{PRECISION}.{index}"))
         said = f"{text(values.get(f'{NAME}.{index}')) or ''} {text(values.get(f'{DESCRIPTION}.{index}')) or ''}"
         made = sensor(index, senses[index], scale, precision, said.lower())
@@ -142,9 +155,11 @@ def _stands_for_itself(
     return all(text(values.get(f"{SERIAL}.{one}")) != serial for one in around)
 
 
-def tell_parts(builder: Builder, body: Body) -> None:
+async def tell_parts(builder: Builder, body: Body) -> None:
     """The entities, the outer ones first."""
-    for index, part in sorted(body.parts.items(), key=lambda one: (one[1].local != "", one[0])):
+    order = sorted(body.parts.items(), key=lambda one: (one[1].local != "", one[0]))
+    for count, (index, part) in enumerate(order):
+        await _rest(count)
 
         def told(column: Oid, index: int = index) -> str | None:
             return text(body.values.get(f"{column}.{index}"))
@@ -169,9 +184,10 @@ def tell_parts(builder: Builder, body: Body) -> None:
             builder.battery(BatteryInfo("battery"), part.local)
 
 
-def tell_sensors(builder: Builder, body: Body) -> None:
+async def tell_sensors(builder: Builder, body: Body) -> None:
     """What is read of the entities, and the inputs and outputs of power supplies."""
-    for index, measured in body.told.items():
+    for count, (index, measured) in enumerate(body.told.items()):
+        await _rest(count)
         local = body.parts[index].local
         for side in dict.fromkeys(each.interface for each in measured if each.interface is not None):
             builder.interface(_interface(side, [each for each in measured if each.interface == side]), local)
@@ -201,9 +217,9 @@ async def explore(client: Asks, builder: Builder) -> None:
         return
     objects, cells = await emanmibs.find(client), await batteries.find(client)
     body = await find(client, objects.indexes.union(cells.indexes))
-    tell_parts(builder, body)
+    await tell_parts(builder, body)
     uuids = {uuid: part.local for index, part in body.parts.items() if (uuid := body.uuid(index)) is not None}
     await emanmibs.tell(builder, objects, body.local, uuids)
     batteries.tell(builder, cells, body.local)
     builder.turn()  # a sensor does not add to what those MIBs measure of the same thing
-    tell_sensors(builder, body)
+    await tell_sensors(builder, body)
