@@ -108,6 +108,7 @@ async def test_a_probe_speaks_to_its_address_only(probed: Probed) -> None:
         for event, arguments in events
         if event in {"socket.connect", "socket.sendto"} and bound_to(arguments[0]) != allowed
     }
-    assert {place[:2] for place in spoken} <= {allowed}
+    behind = getattr(probed.case, "behind", allowed)  # where a fixture in this process passes questions on to
+    assert {place[:2] for place in spoken} <= {allowed, behind}
     resolved = {arguments[0] for event, arguments in events if event == "socket.getaddrinfo"}
     assert resolved <= {allowed[0]}

@@ -38,11 +38,11 @@ from tests.yang.trees import MODELS, Grower, edited
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ROOT / "backends" / "eman_backends"
-PATHS = [MODELS, *sources.model_path(), BACKENDS / "simulated", BACKENDS / "snmp"]
+PATHS = [MODELS, *sources.model_path(), BACKENDS / "simulated", BACKENDS / "redfish", BACKENDS / "snmp"]
 PROBE = ("probe", "probe-shapes")
 OURS = (
     *(name for name in sources.own_modules() if not name.endswith("-deviations")),
-    *("eman-backend-simulated", "eman-backend-snmp", "ietf-system", "ietf-netconf-acm"),
+    *("eman-backend-redfish", "eman-backend-simulated", "eman-backend-snmp", "ietf-system", "ietf-netconf-acm"),
 )
 STANDARD = (
     *("ietf-interfaces", "iana-if-type", "ietf-ip", "ietf-hardware", "iana-hardware", "ietf-alarms", "ietf-snmp"),

@@ -11,7 +11,7 @@ import copy
 import json
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableSequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -40,7 +40,7 @@ class Bmc:
         self.users: Mapping[str, str] | None = {USER: PASSWORD}  # None: nobody has to log in
         self.sessions: dict[str, str] = {}  # of the open ones the token, by path
         self.most_sessions = 4
-        self.requests: list[tuple[str, str]] = []  # method and path with query
+        self.requests: MutableSequence[tuple[str, str]] = []  # method and path with query
         self.orders: list[tuple[str, Any]] = []  # path and body of what was changed or done
         self.answers: dict[tuple[str, str], list[web.Response]] = {}  # said instead, once each, by method and path
         self.silent = self.lying = self.forgetful = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ class Case:
 
     bmc: Bmc
     settings: Settings
+    behind: tuple[str, int]
     plugin: Plugin = PLUGIN
     bad_settings: Mapping[str, Settings] = field(
         default_factory=lambda: {
@@ -62,4 +64,5 @@ async def subject(tmp_path: Path) -> AsyncIterator[Case]:
     del tmp_path
     device = await asyncio.to_thread(shared_emulator)
     async with serving(Bmc(upstream=device.port)) as bmc:
-        yield Case(bmc, bmc.settings())
+        bmc.requests = deque(maxlen=64)  # for tests that look at what is kept
+        yield Case(bmc, bmc.settings(), ("127.0.0.1", device.port))
