@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
@@ -95,7 +95,7 @@ class Modbus:
         if supply not in {Supply.ON, Supply.OFF}:
             raise Refused(f"supply can be switched on or off, not {supply}")
         value = switch.on if supply is Supply.ON else switch.off
-        await self._wire.write(station.unit.id, switch.field.space, switch.field.address, (value,))
+        await station.write(self._wire, switch.field, value)
 
     async def limit_power(self, point: Point, watts: Decimal | None) -> None:
         """Write the percentage, then let it hold; or let it hold no more. Raises Refused, Unavailable, OutcomeUnknown.
@@ -108,7 +108,7 @@ class Modbus:
             raise Refused(f"the power of {point.entity or self._context.name} cannot be limited")
         unit, percent, enabled = station.unit.id, limit.percent, limit.enabled
         if watts is None:
-            await self._wire.write(unit, enabled.space, enabled.address, (0,))
+            await station.write(self._wire, enabled, 0)
             return
         if not 0 <= watts <= limit.watts:
             raise Refused(f"{watts} W is not from 0 to the {limit.watts} W that it does at most")
@@ -122,9 +122,9 @@ class Modbus:
         if raw >= 0xFFFF:
             raise Refused(f"unit {unit} has no number for {watts} W")
         self._limited.pop(point, None)
-        await self._wire.write(unit, percent.space, percent.address, (int(raw),))
+        await station.write(self._wire, percent, int(raw))
         try:
-            await self._wire.write(unit, enabled.space, enabled.address, (1,))
+            await station.write(self._wire, enabled, 1)
         except Unavailable as error:  # half of it is done
             raise OutcomeUnknown(f"unit {unit} has the limit and was not told to hold it: {error}") from error
         self._limited[point] = (raw.scaleb(exponent) * limit.watts / 100, watts)
@@ -149,11 +149,36 @@ class Modbus:
 
     async def _survey(self, station: Station) -> bool:
         """Whether the unit answered what it is. Raises Unavailable when nothing can be reached."""
+        doubt = station.doubt
+        if not await self._answers(station, station.survey(self._wire)):
+            return False
+        if station.doubt is not None and station.doubt != doubt:
+            self._context.log.warning("%s: %s", self._target, station.doubt)
+        return True
+
+    async def _read(self, station: Station) -> Pass | None:
+        """What the unit tells, None when it is silent. Raises Unavailable when nothing can be reached."""
+        if not station.known and not await self._survey(station):
+            return None
+        told: list[Pass] = []
+
+        async def read() -> None:
+            told.append(await station.read(self._wire, self._context.clock().wall))
+
+        if not await self._answers(station, read()):
+            return None
+        return Pass(tuple(self._as_wished(reading) for reading in told[0].readings), told[0].missing)
+
+    async def _answers(self, station: Station, asking: Awaitable[None]) -> bool:
+        """Whether the unit answers; its silence is logged when it begins and when it ends, where it has neighbours."""
         station.asked_at = self._context.clock().mono
+        failures, log = station.failures, len(self._stations) > 1
         try:
-            await station.survey(self._wire)
+            await asking
         except Silent as silent:
             station.silent(str(silent), self._context.clock().mono)
+            if log and not failures:
+                self._context.log.warning("%s: %s", self._target, silent)
             return False
         except Unavailable:
             raise
@@ -161,26 +186,9 @@ class Modbus:
             station.silent(f"unit {station.unit.id} took too long", self._context.clock().mono)
             raise
         station.failures = 0
+        if log and failures:
+            self._context.log.info("%s: unit %d answers again", self._target, station.unit.id)
         return True
-
-    async def _read(self, station: Station) -> Pass | None:
-        """What the unit tells, None when it is silent. Raises Unavailable when nothing can be reached."""
-        if not station.known and not await self._survey(station):
-            return None
-        now = self._context.clock()
-        station.asked_at = now.mono
-        try:
-            told = await station.read(self._wire, now.wall)
-        except Silent as silent:
-            station.silent(str(silent), self._context.clock().mono)
-            return None
-        except Unavailable:
-            raise
-        except BaseException:
-            station.silent(f"unit {station.unit.id} took too long", self._context.clock().mono)
-            raise
-        station.failures = 0
-        return Pass(tuple(self._as_wished(reading) for reading in told.readings), told.missing)
 
     def _as_wished(self, reading: Reading) -> Reading:
         """While a device holds the percentage that was written, its limit is the watts that were wished."""

@@ -21,15 +21,15 @@ class Cell(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """A register that holds what it held when the plan was made, or the plan is of another device."""
+    """Registers that hold what they held when the plan was made, or the plan is of another device."""
 
-    field: Field
-    value: int
+    block: Block
+    values: tuple[int, ...]
 
     def moved(self, words: Words) -> bool:
         """Whether something else was read there."""
-        told = self.field.number(words)
-        return told is not None and told != self.value
+        held = self.block.words(self.values)
+        return any(words.get(place, value) != value for place, value in held.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,13 @@ class Plan:
             yield from cell.rule.fields
         for limit in self.limits.values():
             yield from (limit.percent, limit.enabled)
-        yield from (anchor.field for anchor in self.anchors)
+        for anchor in self.anchors:
+            yield Field(anchor.block.address, space=anchor.block.space, length=anchor.block.count)
+
+    def anchor(self, address: int) -> Anchor | None:
+        """What stands before a register to be written, if anything does."""
+        before = [anchor for anchor in self.anchors if anchor.block.address <= address]
+        return max(before, key=lambda anchor: anchor.block.address, default=None)
 
     def points(self) -> tuple[Point, ...]:
         """Everything that is told of in a pass."""

@@ -15,6 +15,7 @@ from eman_netconf.backend import (
     Point,
     Quantity,
     Reading,
+    Refused,
 )
 
 from . import sunspec
@@ -39,6 +40,7 @@ class Station:
         self.asked_at = 0.0  # monotonic seconds
         self.failures = 0  # silences in a row
         self.reason = f"unit {unit.id} was not asked yet"
+        self.doubt: str | None = None  # why it may be something else than it is configured to be
         self.rests_until = 0.0  # monotonic seconds
         self._table = table
         self._models = models
@@ -84,6 +86,14 @@ class Station:
             if point not in told and point not in heard
         }
         return Pass(tuple(made), missing)
+
+    async def write(self, wire: Wire, place: Field, value: int) -> None:
+        """Write a register of the unit, having made sure that it still is where it was. Raises as ``Wire.write``."""
+        anchor = self.plan.anchor(place.address)
+        if anchor is not None and anchor.moved(anchor.block.words(await wire.read(self.unit.id, anchor.block))):
+            self.known = False
+            raise Refused(f"unit {self.unit.id} is another than it was; it is looked at anew, and nothing was written")
+        await wire.write(self.unit.id, place.space, place.address, (value,))
 
     def silent(self, reason: str, now: float) -> None:
         """It did not; leave it alone for longer each time. ``now`` is monotonic seconds."""
@@ -135,17 +145,24 @@ class Station:
         return plan
 
     async def _by_table(self, wire: Wire, table: Table) -> Plan:
-        told: dict[str, str | None] = {}
-        for name, one in table.fields.items():
-            words: Words = {}
-            for block in blocks([one], table.most, table.gap):
-                try:
-                    words = {**words, **block.words(await wire.read(self.unit.id, block))}
-                except Denied as denied:
-                    if denied.code not in LASTING:
-                        raise
-            told[name] = one.text(words)
-        return _of_table(self.unit, table, told)
+        check = table.checks[0]
+        number = check.field.number(await self._held(wire, check.field))
+        self.doubt = None
+        if number is not None and not check.holds(number):
+            self.doubt = f"unit {self.unit.id} does not look like {table.title}; is {table.name} its register map?"
+        return _of_table(
+            self.unit, table, {name: one.text(await self._held(wire, one)) for name, one in table.fields.items()}
+        )
+
+    async def _held(self, wire: Wire, one: Field) -> Words:
+        """What a field holds; nothing where the device lacks it."""
+        try:
+            (block,) = blocks([one], one.length, 0)
+            return block.words(await wire.read(self.unit.id, block))
+        except Denied as denied:
+            if denied.code not in LASTING:
+                raise
+            return {}
 
 
 def _of_table(unit: Unit, table: Table, told: Mapping[str, str | None]) -> Plan:

@@ -222,8 +222,7 @@ class _Making:
                 cells += [Cell(point, rule) for rule in self._rules(placed, table, section.rules)]
             if cells or table.role is Role.CONTROLS:
                 self._cells += cells
-                self._anchors.append(Anchor(Field(placed.address), placed.number))
-                self._anchors.append(Anchor(Field(placed.address + 1), placed.length))
+                self._anchors.append(Anchor(Block(Space.HOLDING, placed.address, 2), (placed.number, placed.length)))
         self._entities.append(
             replace(
                 info,

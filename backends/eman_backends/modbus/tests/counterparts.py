@@ -127,8 +127,8 @@ def eastron(code: int, values: Mapping[int, float], serial: int = 20110042) -> U
 
 
 def relays(states: Sequence[int] = (1, 0, 0, 0, 0, 0, 0, 0)) -> Unit:
-    """A board of eight relays."""
-    return {"coil": dict(enumerate(states))}
+    """A board of eight relays, with version 2.00 of its software."""
+    return {"coil": dict(enumerate(states)), "holding": {0x4000: 1, 0x8000: 200}}
 
 
 COMMON = {"Mn": "Sonnenwerk", "Md": "SW-10k", "Vr": "2.4.1", "SN": "SW0815", "DA": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -219,6 +220,27 @@ async def test_an_order_to_one_unit_does_not_wait_for_a_silent_one_to_rest(relay
         await made.switch_supply(Point(interface="relay-1"), Supply.ON)
         assert values((await made.read()).readings, Point(interface="relay-1")) == {"supply-state": "on"}
     assert relay.carried_out == 1
+
+
+async def test_the_silence_of_a_unit_is_logged_when_it_begins_and_ends(
+    relayed: Relays, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often a unit is asked in vain, there is one line when it falls silent and one when it is back."""
+    caplog.set_level(logging.INFO)
+    relay = await relayed(METERS)
+    clock = Clock()
+    async with opened(relay.port, clock, unit=units(2), answer_time=0.1) as made:
+        relay.spoil = silence(1)
+        for _ in range(5):
+            await made.read()
+            clock.seconds += 60
+        relay.spoil = silence()
+        clock.seconds += 600
+        for _ in range(3):
+            await made.read()
+    place = f"127.0.0.1 port {relay.port}"
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("eman_netconf")]
+    assert said == [f"{place}: unit 1 does not answer", f"{place}: unit 1 answers again"]
 
 
 async def test_two_hundred_devices_are_read_at_once(device: Devices) -> None:

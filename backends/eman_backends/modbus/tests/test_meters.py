@@ -8,7 +8,7 @@ import pytest
 
 from eman_backends.modbus.tables import load
 from eman_backends.modbus.tests.conftest import Devices, Relays
-from eman_backends.modbus.tests.counterparts import eastron, relays
+from eman_backends.modbus.tests.counterparts import eastron, free_port, relays
 from eman_backends.modbus.tests.told import HERE, backend, numbers, opened, values
 from eman_netconf.backend import ForeignId, Method, Persistence, Point, Quantity, Refused, Supply, Unavailable
 
@@ -258,3 +258,21 @@ async def test_what_cannot_be_switched_is_refused(device: Devices) -> None:
             await made.limit_power(HERE, Decimal(100))
         with pytest.raises(Refused, match="not known"):
             await made.switch_supply(Point("nobody", "relay-1"), Supply.OFF)
+
+
+async def test_a_meter_of_another_model_is_doubted(device: Devices, caplog: pytest.LogCaptureFixture) -> None:
+    """A device whose code is another than that of its register map is read all the same, and the log says it once."""
+    port = device({1: eastron(0x70, THREE)}).port
+    made = backend(port, unit=[{"id": 1, "table": "eastron-sdm120"}])
+    for _ in range(2):
+        await made.open()
+        assert values((await made.read()).readings)["voltage"] == Decimal("230.1")
+        await made.close()
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("eman_netconf")]
+    assert "does not look like Eastron SDM120 single-phase meter" in said
+
+
+async def test_a_board_that_is_not_there_cannot_be_opened() -> None:
+    """What is known from the register map alone does not stand for a device that answers."""
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await backend(free_port(), unit=[{"id": 1, "table": "waveshare-relay-8"}]).open()

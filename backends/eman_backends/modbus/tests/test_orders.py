@@ -100,3 +100,19 @@ async def test_an_inverter_is_disconnected_and_connected(device: Devices) -> Non
         assert values((await made.read()).readings, ac) == {"supply-state": "off"}
         with pytest.raises(Refused, match="cannot be switched"):
             await made.switch_supply(Point(interface="dc"), Supply.OFF)
+
+
+async def test_another_device_in_its_place_is_told_nothing(device: Devices) -> None:
+    """An order to registers that hold another model by now is refused, and nothing is written there."""
+    there = device({1: plant()})
+    async with opened(there.port) as made:
+        await made.read()
+        there.set("holding", {CONTROLS_AT: 160})
+        for order in (
+            made.switch_supply(Point(interface="ac"), Supply.OFF),
+            made.limit_power(HERE, Decimal(5000)),
+            made.limit_power(HERE, None),
+        ):
+            with pytest.raises(Refused, match="nothing was written"):
+                await order
+    assert [there.get("holding", CONTROLS_AT + at) for at in (4, 5, 9)] == [1, 1000, 0]

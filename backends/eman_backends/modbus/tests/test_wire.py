@@ -12,7 +12,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from eman_backends.modbus.registers import Block, Space
 from eman_backends.modbus.tests.conftest import Devices, Relays
-from eman_backends.modbus.tests.counterparts import free_port, relays
+from eman_backends.modbus.tests.counterparts import free_port
 from eman_backends.modbus.wire import CODES, Denied, Silent, Wire
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
@@ -37,7 +37,7 @@ async def wire() -> AsyncIterator[Wires]:
 
 async def test_all_four_spaces_are_read(device: Devices, wire: Wires) -> None:
     """Registers and bits of every kind come as they are."""
-    to = wire(device({1: {**UNIT, **relays((1, 0, 1))}}).port)
+    to = wire(device({1: {**UNIT, "coil": {0: 1, 1: 0, 2: 1}}}).port)
     assert await to.read(1, BLOCK) == [1, 2, 3]
     assert await to.read(1, Block(Space.INPUT, 7, 1)) == [8]
     assert await to.read(1, Block(Space.COIL, 0, 3)) == [1, 0, 1]
@@ -188,7 +188,7 @@ async def test_a_device_is_left_alone_between_questions(device: Devices, wire: W
 
 async def test_an_order_is_written(device: Devices, wire: Wires) -> None:
     """A coil, one register and several reach the device."""
-    there = device({1: {**UNIT, **relays((0, 0))}})
+    there = device({1: {**UNIT, "coil": {0: 0, 1: 0}}})
     to = wire(there.port)
     await to.write(1, Space.COIL, 1, (1,))
     await to.write(1, Space.HOLDING, 30, (17,))
