@@ -167,14 +167,14 @@ async def tell_parts(builder: Builder, body: Body) -> None:
         uuid = body.uuid(index)
         known: dict[str, Any] = {
             "uuid": uuid,
-            "description": told(DESCRIPTION),
             "manufacturer": told(MAKER),
             "model": told(MODEL),
             "firmware_version": told(SOFTWARE) or told(FIRMWARE),
             "category": CATEGORIES.get(part.kind),
         }
         if part.local:
-            known |= {"name": told(ALIAS) or told(NAME) or told(DESCRIPTION), "contained_in": part.inside}
+            known |= {"name": told(ALIAS) or told(NAME) or told(DESCRIPTION), "description": told(DESCRIPTION)}
+            known["contained_in"] = part.inside
             known["entity_class"] = "device" if part.kind is Kind.CHASSIS else "component"
         numbers = (("ent-physical-uuid", uuid), ("serial-number", told(SERIAL)), ("asset-tag", told(ASSET)))
         identifiers = [ForeignId(kind, value, persistence=Persistence.PERSISTENT) for kind, value in numbers if value]
