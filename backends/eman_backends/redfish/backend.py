@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -101,8 +100,7 @@ class Redfish:
         if service is None or library is None:
             raise Unavailable(f"{self._target} is not open")
         fetched = await library.read(service.plan.resources or ("/redfish/v1",))
-        await asyncio.sleep(0)
-        result = told(service.plan, fetched, self._context.clock().wall)
+        result = await told(service.plan, fetched, self._context.clock().wall)
         self._paused = frozenset(
             reading.point
             for reading in result.readings

@@ -24,6 +24,7 @@ from .documents import Document, dig, path_of
 from .library import Library
 from .orders import Limit, Reset, Switch
 from .readings import Meter, Place, Plan, Rule, meter
+from .turns import in_turns
 
 MOST_ENTITIES = 512
 MOST_RULES = 20000
@@ -123,14 +124,16 @@ class Drafts:
                 self._meters[source] = meter(await self.library.aside(source))
         return Place(resource, point, direction, meters=self._meters, **known)
 
-    def service(self) -> Service:
+    async def service(self) -> Service:
         """Everything, by the names that entities go by: the one that is in no other is the device itself."""
+        for draft in self.found.values():
+            self._open_circle(draft)
         outermost = [draft for draft in self.found.values() if draft.inside not in self.found]
         names = {key: draft.local for key, draft in self.found.items()}
         if len(outermost) == 1:
             names[outermost[0].key] = ""
-        entities = tuple(self._entity(draft, names) for draft in self.found.values())
-        rules = tuple(replace(rule, point=_named(rule.point, names)) for rule in self._rules.values())
+        entities = tuple([self._entity(draft, names) async for draft in in_turns(self.found.values())])
+        rules = tuple([_of(rule, names) async for rule in in_turns(self._rules.values())])
         resources = tuple(dict.fromkeys(rule.resource for rule in rules))
         return Service(
             Inventory(entities),
@@ -140,6 +143,16 @@ class Drafts:
             {_named(point, names): order for point, order in self.limits.items()},
             {_named(point, names): order for point, order in self.tests.items()},
         )
+
+    def _open_circle(self, draft: Draft) -> None:
+        """Nothing is in itself, however far around; where a service says so, the last that does is in nothing."""
+        seen, above = {draft.key}, draft.inside
+        while above in self.found and above is not None:
+            if above in seen:
+                draft.inside = None
+                return
+            seen.add(above)
+            above = self.found[above].inside
 
     def _entity(self, draft: Draft, names: dict[str, str]) -> EntityInfo:
         inside = names[draft.inside] if draft.inside in self.found and draft.inside is not None else None
@@ -166,6 +179,10 @@ class Drafts:
 
     def _id(self, local: str) -> str:
         return f"{self._backend}.{local}" if local else self._backend
+
+
+def _of(rule: Rule, names: dict[str, str]) -> Rule:
+    return replace(rule, point=_named(rule.point, names))
 
 
 def _named(point: Point, names: dict[str, str]) -> Point:

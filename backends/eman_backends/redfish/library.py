@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ from eman_netconf.backend import Unavailable
 
 from .client import Client, Missing
 from .documents import Document, dig, links, number, path_of
+from .turns import in_turns
 
 MOST_MEMBERS = 512  # of one collection
 MOST_RESOURCES = 4096  # that a service is asked for while it is surveyed
 MOST_ASIDE = 12  # resources of little worth that are asked for one by one
 _PAGES = 64
+_AT_ONCE = 8  # resources that are worked on at a time
 _DEEPEST = 10  # levels of objects and lists that are searched for resources
 
 
@@ -35,7 +38,7 @@ class Library:
         self._collections: set[str] = set()  # those that were walked
         self._refused: set[str] = set()  # of them those that the service does not send as a whole
         self._known: dict[str, Document] = {}
-        self._asked = 0
+        self._asked = self._looked = 0
         self._aside = MOST_ASIDE
         self.doubt: str | None = None  # why what was found may not be all: a service that starts tells little
 
@@ -43,6 +46,9 @@ class Library:
         """A resource, or an empty one where it is not there. Raises Unavailable."""
         if path is None:
             return {}
+        self._looked += 1
+        if self._looked % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # what is known is had without waiting; others have their turn nevertheless
         if path not in self._known:
             if self._asked >= MOST_RESOURCES:
                 return {}
@@ -134,10 +140,16 @@ class Library:
             return {}
         try:
             answer = await self._client.get(collection, f"?$expand=.($levels={depth})")
-        except Missing:
-            self._refused.add(collection)
+        except Missing as error:
+            if not error.passing:
+                self._refused.add(collection)
             return {}
-        return {path: found for path, found in gathered(answer).items() if _is_whole(found)}
+        found: dict[str, Document] = {}
+        members = dig(answer, "Members")
+        async for member in in_turns(members[:MOST_MEMBERS] if isinstance(members, list) else (), _AT_ONCE):
+            found |= gathered(member)
+        found |= gathered(answer, 1)
+        return {path: document for path, document in found.items() if _is_whole(document)}
 
 
 def levels(root: Document) -> int:

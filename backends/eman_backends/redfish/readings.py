@@ -10,6 +10,7 @@ from eman_netconf.backend import Direction, Method, Pass, Point, Quantity, Readi
 
 from .documents import Document, dig, number, path_of, text
 from .library import Fetched
+from .turns import in_turns
 
 Value = Decimal | str | bool
 Tell = Callable[[Document], Value | None]
@@ -198,14 +199,15 @@ def _offers(document: Document, *path: str | int) -> bool:
     return isinstance(above, dict) and path[-1] in above
 
 
-def told(plan: Plan, fetched: Fetched, at: float) -> Pass:
+async def told(plan: Plan, fetched: Fetched, at: float) -> Pass:
     """What the resources say. A point of which a resource could not be had is missing."""
-    made = [reading for rule in plan.rules if (reading := _reading(rule, fetched, at)) is not None]
-    missing = {
-        rule.point: f"cannot be read: {fetched.missing[rule.resource]}"
-        for rule in plan.rules
-        if rule.resource in fetched.missing
-    }
+    made: list[Reading] = []
+    missing: dict[Point, str] = {}
+    async for rule in in_turns(plan.rules):
+        if rule.resource in fetched.missing:
+            missing[rule.point] = f"cannot be read: {fetched.missing[rule.resource]}"
+        elif (reading := _reading(rule, fetched, at)) is not None:
+            made.append(reading)
     return Pass(tuple(made), missing)
 
 

@@ -43,7 +43,7 @@ async def survey(library: Library, root: Document, backend: str) -> Service:
     if not drafts.found:
         drafts.add("/redfish/v1", "service", attributes=_of_root(root))
     library.settle()
-    return drafts.service()
+    return await drafts.service()
 
 
 async def _all(library: Library, collection: str | None) -> list[Found]:
@@ -67,8 +67,9 @@ def join(systems: list[Found], chassis: list[Found]) -> dict[str, str]:
         for path in links(one.document, "Links", "ComputerSystems"):
             if path not in inside[one.path] and any(system.path == path for system in systems):
                 inside[one.path].append(path)
-    if len(systems) == len(chassis) == 1 and not inside[chassis[0].path]:
-        inside[chassis[0].path].append(systems[0].path)  # neither says so, and what else could it be
+    outer = [one.path for one in chassis if link(one.document, "Links", "ContainedBy") not in inside]
+    if len(systems) == len(outer) == 1 and not any(inside.values()):
+        inside[outer[0]].append(systems[0].path)  # neither says so, and what else could it be
     joined: dict[str, str] = {}
     for system in systems:
         alone = [path for path, those in inside.items() if those == [system.path]]

@@ -97,6 +97,24 @@ async def test_blades_are_in_their_enclosure(make: Make) -> None:
     assert {it.entity_class for it in found.values()} == {"device"}
 
 
+async def test_chassis_that_are_in_each_other_are_in_nobody(make: Make) -> None:
+    """A service whose containment goes in a circle is read as well; the circle is opened."""
+    tree = mockups.old_server()
+    tree[f"{V1}/Chassis"]["Members"] += [ref(f"{V1}/Chassis/{name}") for name in "ab"]
+    for name, other in ("ab", "ba"):
+        at = f"{V1}/Chassis/{name}"
+        metrics = ref(f"{V1}/Chassis/{name}/EnvironmentMetrics")
+        links = {"ContainedBy": ref(f"{V1}/Chassis/{other}")}
+        tree[at] = resource(at, "Chassis.v1_25_0", EnvironmentMetrics=metrics, Links=links)
+        tree[f"{at}/EnvironmentMetrics"] = {"PowerWatts": {"Reading": 12}}
+    found = await entities(tree, make)
+    assert {entity.local: entity.contained_in for entity in found.values() if entity.local != "psu-0"} == {
+        "system-1": None,
+        "chassis-a": None,
+        "chassis-b": "it.chassis-a",
+    }
+
+
 async def test_several_devices_behind_one_service_have_names_of_their_own(make: Make) -> None:
     """Two PDUs, of which none is in the other: neither is the service itself."""
     tree = mockups.rack_pdu(1)
