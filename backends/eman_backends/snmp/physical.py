@@ -16,7 +16,7 @@ from eman_netconf.backend import BatteryInfo, Direction, ForeignId, InterfaceInf
 from . import batteries, emanmibs
 from .builder import Builder
 from .complete import Oid, Value
-from .containment import ALWAYS, DEEPEST, Kind, Part, ancestors, arrange, owner
+from .containment import ALWAYS, DEEPEST, FRAMES, Kind, Part, ancestors, arrange, owner, root
 from .readings import cell, number
 from .sensors import LIGHT, PRECISION, SCALE, SENSOR_TYPE, Measure, Sense, Sensor, measures, rule, sensor, summed
 from .survey import Asks
@@ -55,7 +55,7 @@ class Body:
 
 async def find(client: Asks, others: Collection[int] = ()) -> Body:
     """The parts of a device; ``others`` are indexes that become entities in any case. Raises Unavailable."""
-    kinds = {int(row): _kind(value) for row, value in (await client.column(CLASS, MOST_ROWS)).items() if row.isdigit()}
+    kinds = await _kinds(client)
     kinds |= {index: Kind.OTHER for index in others if index not in kinds}
     senses = {
         int(row): Sense(sense)
@@ -99,6 +99,19 @@ async def find(client: Asks, others: Collection[int] = ()) -> Body:
     return Body(parts, values, {index: measured for index, measured in told.items() if index in parts})
 
 
+async def identify(client: Asks, builder: Builder) -> None:
+    """The explorer for who only wants to know who is there: what the device as a whole says of itself, at little cost.
+
+    Raises Unavailable.
+    """
+    kinds = await _kinds(client)
+    frames = [index for index, kind in kinds.items() if kind in FRAMES]
+    whole = root(kinds, await _parents(client, frames, kinds))
+    if whole is not None:
+        values = await client.get([f"{column}.{whole}" for column in DETAILS], whole=True)
+        await tell_parts(builder, Body({whole: Part(whole, kinds[whole], "", None)}, values, {}))
+
+
 async def _parents(client: Asks, wanted: Collection[int], kinds: Mapping[int, Kind]) -> dict[int, int]:
     """What each is contained in, and what that is contained in, as far as it exists."""
     parents: dict[int, int] = {}
@@ -130,6 +143,11 @@ async def _grouped(
         if made is not None:
             groups.setdefault(one, []).append(made)
     return groups
+
+
+async def _kinds(client: Asks) -> dict[int, Kind]:
+    """What everything in ENTITY-MIB is, by index."""
+    return {int(row): _kind(value) for row, value in (await client.column(CLASS, MOST_ROWS)).items() if row.isdigit()}
 
 
 def _kind(value: Value) -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eman_netconf.backend import Context, Finding, Settings
 
 from .client import Client
-from .explorers import EXPLORERS
+from .physical import identify
 from .settings import target
 from .survey import choose, survey
 from .tables import GENERIC, available, names
@@ -25,7 +25,7 @@ async def probe(address: str, settings: Settings, context: Context) -> Finding |
     try:
         await client.open()
         fitting = await choose(client, tables, device.tables)
-        inventory, _ = await survey(client, fitting, tables[GENERIC], EXPLORERS)
+        inventory, _ = await survey(client, fitting, tables[GENERIC], (identify,))
     finally:
         client.close()
     found = inventory.entities[0]

@@ -16,7 +16,7 @@ from eman_backends.snmp.builder import Builder
 from eman_backends.snmp.complete import Value
 from eman_backends.snmp.containment import Kind
 from eman_backends.snmp.explorers import Exploration
-from eman_backends.snmp.physical import MOST_PARTS, MOST_ROWS, explore
+from eman_backends.snmp.physical import MOST_PARTS, MOST_ROWS, explore, identify
 from eman_backends.snmp.sensors import Sense, Sensor, measures
 from eman_backends.snmp.settings import Community, Target
 from eman_backends.snmp.survey import Asks
@@ -295,6 +295,39 @@ async def test_a_stack_of_two_routers() -> None:
     assert entities["H3C-SR8808-X-2.Board-10"].contained_in == "H3C-SR8808-X-2"
     supplies = [one.contained_in for name, one in entities.items() if name.startswith("PW-")]
     assert sorted(str(one) for one in supplies) == ["H3C-SR8808-X-1"] * 6 + ["H3C-SR8808-X-2"] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("cloud/arista-dcs-7150s-52-cl.snmprec.bz2", "DCS-7150S-52-CL"),
+        ("network/appliance/cisco-unknown-01.snmprec.bz2", "WS-C6509-E"),
+        ("network/switch/cisco-n5000.snmprec.bz2", "N5K-C5548UP"),
+        ("network/router/huawei-s5720.snmprec.bz2", None),
+    ],
+)
+async def test_who_a_device_is_takes_few_questions(name: str, model: str | None) -> None:
+    """Who just wants to know who is there gets the device as the whole exploration tells it, for a part of the work."""
+    whole, light = (Walk(recording(place_of_recordings() / name, *TREES)) for _ in range(2))
+    inventory, _ = await explored(whole, explore)
+    found, plan = await explored(light, identify)
+    (device,) = found.entities
+    assert device == inventory.entities[0]
+    assert device.model == model
+    assert not plan.cells
+    assert light.asked < whole.asked
+
+
+async def test_a_stack_of_one_switch() -> None:
+    """Cisco Catalyst 3750: the stack is the device, the switch is in it, its supply in the switch; ports have light."""
+    inventory, result = await recorded("network/switch/cisco-c3750.snmprec.bz2")
+    told = [(one.local, one.contained_in, one.model) for one in inventory.entities]
+    assert told == [
+        ("", None, None),
+        ("chassis-1", "", "WS-C3750G-12S-S"),
+        ("Switch-1-WS-C3750G-12S-Power-Supply-0", "chassis-1", None),
+    ]
+    assert result == Pass(())
 
 
 async def test_names_that_occur_twice_carry_their_position() -> None:
