@@ -10,6 +10,7 @@ import pytest
 from eman_backends.snmp.readings import readings
 from eman_backends.snmp.survey import choose, survey
 from eman_backends.snmp.tables import GENERIC, load
+from eman_backends.snmp.tables.walk import Walk
 from eman_backends.snmp.tests.agent import serving
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.scripted import FOLDER, Device, walked
@@ -306,6 +307,15 @@ async def test_an_apc_ups_without_the_finer_values() -> None:
         Q.SUPPLY_STATE: Supply.ON,
     }
     assert of(result, BATTERY)[Q.TEMPERATURE] == 24
+
+
+@pytest.mark.parametrize(("phases", "table"), [(1, "apc-ups"), (3, "rfc1628-ups"), (None, "rfc1628-ups")])
+async def test_an_apc_ups_with_three_phases_is_read_by_the_standard_mib(phases: int | None, table: str) -> None:
+    """Its own MIB tells the whole, the standard one each phase; a card that tells no number of phases is as well."""
+    text = (FOLDER / "apc-ups.walk").read_text(encoding="utf-8")
+    object_ = ".1.3.6.1.4.1.318.1.1.1.4.1.2.0 = INTEGER:"
+    walk = Walk(text.replace(f"{object_} 1\n", "" if phases is None else f"{object_} {phases}\n"))
+    assert [one.name for one in await choose(walk, load(), ())] == [table]
 
 
 async def test_a_ups_that_has_all_of_the_standard_mib() -> None:
