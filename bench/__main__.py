@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import access, edits, history, ingest, notifications, peer_yuma, reads, rpcs, sessions, start, year
+from bench import access, edits, history, ingest, notifications, peer_yuma, reads, rpcs, sessions, snmp, start, year
 from bench.servers import Place
 from bench.table import Table
 
@@ -31,6 +31,7 @@ GROUPS = {
     "year": year.run,
     "notifications": notifications.run,
     "start": start.run,
+    "snmp": snmp.run,
 }
 
 

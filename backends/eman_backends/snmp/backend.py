@@ -9,7 +9,7 @@ from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refus
 
 from .client import Client
 from .explorers import Exploration
-from .readings import Plan, readings
+from .readings import Plan, shared
 from .settings import Target
 from .survey import choose, survey
 from .tables import GENERIC, Table, names
@@ -46,8 +46,8 @@ class Snmp:
             self._client.close()
             raise
         self._client.rest()
-        self._plan = plan
-        self._inventory = inventory
+        self._plan = shared(plan)
+        self._inventory = inventory if self._target.hearing is not None else None
         self._restarted = False
         return inventory
 
@@ -58,16 +58,17 @@ class Snmp:
             inventory, plan = await self._surveyed()
             if inventory != self._inventory:
                 return Pass((), outdated=True)
-            self._plan = plan
             self._restarted = False
         values = await self._client.get(plan.oids or [SYS_UP_TIME])
         if not values:
             raise Unavailable(f"{self._target} answers, but tells none of its values any more")
         at = self._context.clock().wall
+        if len(plan.parts) == 1:
+            return plan.parts[0].read(values, at)
         made: list[Reading] = []
         missing: dict[Point, str] = {}
         for part in plan.parts:
-            told = readings(part, values, at)
+            told = part.read(values, at)
             made += told.readings
             missing |= told.missing
             await asyncio.sleep(0)

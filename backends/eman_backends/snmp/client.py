@@ -240,7 +240,7 @@ class Client:
             await self._pace()
             try:
                 async with asyncio.timeout(ANSWER / self._tries):
-                    values = await self._fast.get(names, ANSWER / self._tries)
+                    values = await self._fast.get(names)
                 self._fast_failures = 0
             except (TimeoutError, OSError):
                 tried = 1

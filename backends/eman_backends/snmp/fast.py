@@ -19,6 +19,8 @@ try:
 except ImportError:  # the extra "fast" is not installed
     INSTALLED = False
 
+_NO_LIMIT: Any = None  # who asks keeps the time; gufo hands this on to asyncio.wait_for
+_TYPES = {int, bytes, str}  # of values that mean something here
 _AUTH = {
     "md5": "Md5Key",
     "sha1": "Sha1Key",
@@ -47,14 +49,14 @@ class Fast:
         self._address = address
         self._session: Any = None
 
-    async def get(self, names: Sequence[Oid], wait: float) -> dict[Oid, Value]:
-        """The values the device gave. Raises TimeoutError, UnusableError.
+    async def get(self, names: Sequence[Oid]) -> dict[Oid, Value]:
+        """The values the device gave; its caller keeps the time. Raises OSError, UnusableError.
 
         What is missing was left out by the device, or the device answered with an error: the library does not tell.
         """
         try:
             if self._session is None:
-                self._session = await self._begin(wait)
+                self._session = await self._begin()
             values = await self._session.get_many(names)
         except (TimeoutError, OSError, asyncio.CancelledError):
             self._forget_engine()
@@ -64,7 +66,9 @@ class Fast:
         except BaseException as error:  # noqa: BLE001 - a panic in the library's Rust is no Exception
             self.close()
             raise UnusableError(f"{type(error).__name__}: {error}") from None
-        return {name: values[name] for name in names if isinstance(values.get(name), int | bytes | str)}
+        if values.keys() <= set(names) and set(map(type, values.values())) <= _TYPES:
+            return dict(values)
+        return {name: values[name] for name in names if type(values.get(name)) in _TYPES}
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -74,7 +78,7 @@ class Fast:
         if isinstance(self._target.credentials, User):
             self.close()  # the time of the device may have changed, and only a new session asks for it
 
-    async def _begin(self, wait: float) -> Any:
+    async def _begin(self) -> Any:
         credentials = self._target.credentials
         if isinstance(credentials, Community):
             return SnmpSession(
@@ -82,7 +86,7 @@ class Fast:
                 self._target.port,
                 community=credentials.name,
                 version=SnmpVersion.v1 if credentials.version == "v1" else SnmpVersion.v2c,
-                timeout=wait,
+                timeout=_NO_LIMIT,
             )
         session = SnmpSession(
             self._address,
@@ -90,7 +94,7 @@ class Fast:
             user=_user(credentials),
             engine_id=credentials.engine,
             version=SnmpVersion.v3,
-            timeout=wait,
+            timeout=_NO_LIMIT,
         )
         await session.refresh()
         return session

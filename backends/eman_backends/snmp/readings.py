@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from eman_netconf.backend import Pass, Point, Quantity, Reading, Supply
 
 from .complete import Oid, Value
-from .tables import PHASED, Condition, Exponent, Rule, Whole, Word, instance
+from .tables import PHASED, Rule, Whole, instance
+from .tellers import Known, Teller, holds, number, teller
 from .writes import Write
 
-Known = Decimal | Word
-MOST_DIGITS = 24  # yocto and yotta are as far as units go
+__all__ = ["Cell", "Part", "Plan", "cell", "number", "readings", "shared"]
+
 AT_ONCE = 500  # cells that are worked on before others on the loop have their turn
 
 
@@ -32,12 +34,12 @@ def cell(point: Point, rule: Rule, row: str = "", phase: int | None = None) -> C
     return Cell(point, rule, tuple(instance(oid, row) for oid in rule.needs), phase)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Plan:
     """What a pass asks for and what becomes of it, and what is written for each command.
 
-    A pass is one GET of ``oids`` and ``readings(part, values, at)`` for each of ``parts``; all cells of a point are in
-    the same part. A command is one SET: ``switches[point][Supply.OFF]``, ``states[point]["dmtf-off-soft"]``,
+    A pass is one GET of ``oids`` and ``part.read(values, at)`` for each of ``parts``; all cells of a point are in the
+    same part. A command is one SET: ``switches[point][Supply.OFF]``, ``states[point]["dmtf-off-soft"]``,
     ``tests[point]``; a point or state that is not there cannot be told.
     """
 
@@ -46,7 +48,7 @@ class Plan:
     states: Mapping[Point, Mapping[str, Write]] = field(default_factory=dict)  # by state or transition, of entities
     tests: Mapping[Point, Write] = field(default_factory=dict)  # of batteries
     oids: tuple[Oid, ...] = field(init=False)  # everything to be asked for, once each
-    parts: tuple[tuple[Cell, ...], ...] = field(init=False)
+    parts: tuple[Part, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "oids", tuple(dict.fromkeys(oid for one in self.cells for oid in one.oids)))
@@ -58,60 +60,85 @@ class Plan:
             if len(parts[-1]) + len(cells) > AT_ONCE:
                 parts.append([])
             parts[-1] += cells
-        object.__setattr__(self, "parts", tuple(tuple(part) for part in parts))
+        object.__setattr__(self, "parts", tuple(Part(part) for part in parts))
 
 
-def number(value: Value | None) -> int | None:
-    """A number as the device gave it; some give numbers as text."""
-    if isinstance(value, bytes):
-        try:
-            return int(value.decode("ascii"))
-        except ValueError:
-            return None
-    return value if isinstance(value, int) else None
+_PLANS: WeakValueDictionary[tuple[Oid, ...], Plan] = WeakValueDictionary()
 
 
-def readings(cells: Sequence[Cell], values: Mapping[Oid, Value], at: float) -> Pass:
-    """The pass that these values make. A point of which nothing came is missing."""
-    found: dict[tuple[Point, Quantity], list[tuple[Cell, Known | None]]] = {}
-    heard: set[Point] = set()
-    blind: set[Point] = set()
-    for one in cells:
-        told = {need: values[oid] for need, oid in zip(one.rule.needs, one.oids, strict=True) if oid in values}
-        found.setdefault((one.point, one.rule.quantity), []).append((one, _value(one.rule, told) if told else None))
-        if told:
-            heard.add(one.point)
-        if told and one.rule.only_when is not None and not _holds(one.rule.only_when, told):
-            blind.add(one.point)
-    made = [
-        Reading(
-            point,
-            quantity,
-            value,
-            at,
-            phase=phase,
-            method=rule.method,
-            accuracy=rule.accuracy,
-            accuracy_class=rule.accuracy_class,
-            wraps_at=None if rule.wraps_at is None else rule.wraps_at * rule.scale,
+def shared(plan: Plan) -> Plan:
+    """The same plan for all devices that are read alike: there may be thousands, and a plan is long."""
+    known = _PLANS.setdefault(plan.oids, plan)
+    return known if known == plan else plan
+
+
+class Group(NamedTuple):
+    """The cells of one quantity at one point, each with what tells its value."""
+
+    quantity: Quantity
+    cells: tuple[tuple[Cell, Teller], ...]
+
+
+class Part:
+    """Cells, prepared so that a pass is quick."""
+
+    __slots__ = ("_points",)
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        points: dict[Point, dict[Quantity, list[tuple[Cell, Teller]]]] = {}
+        for one in cells:
+            same = points.setdefault(one.point, {}).setdefault(one.rule.quantity, [])
+            same.append((one, teller(one.rule, one.oids)))
+        self._points = tuple(
+            (point, tuple(Group(quantity, tuple(same)) for quantity, same in groups.items()))
+            for point, groups in points.items()
         )
-        for (point, quantity), same in found.items()
-        for phase, value, rule in _together(same)
-    ]
-    points = dict.fromkeys(one.point for one in cells)
-    missing = {point: "the device does not answer for it any more" for point in points if point not in heard}
-    blind -= {reading.point for reading in made}
-    missing |= {point: "the device says that it cannot measure it just now" for point in points if point in blind}
-    return Pass(tuple(made), missing)
+
+    def read(self, values: Mapping[Oid, Value], at: float) -> Pass:
+        """The pass that these values make. A point of which nothing came is missing."""
+        made: list[Reading] = []
+        missing: dict[Point, str] = {}
+        for point, groups in self._points:
+            before = len(made)
+            for quantity, cells in groups:
+                if len(cells) == 1:
+                    one, tell = cells[0]
+                    value = tell(values)
+                    if value is not None:
+                        made.append(_reading(point, quantity, value, at, None, one.rule))
+                    continue
+                told = [(one, tell(values)) for one, tell in cells]
+                made += [_reading(point, quantity, value, at, phase, rule) for phase, value, rule in _together(told)]
+            if len(made) == before and (why := _silence(groups, values)) is not None:
+                missing[point] = why
+        return Pass(tuple(made), missing)
+
+
+def readings(cells: Iterable[Cell], values: Mapping[Oid, Value], at: float) -> Pass:
+    """The pass that these values make."""
+    return Part(cells).read(values, at)
+
+
+def _reading(point: Point, quantity: Quantity, value: Known, at: float, phase: int | None, rule: Rule) -> Reading:
+    wraps = None if rule.wraps_at is None else rule.wraps_at * rule.scale
+    return Reading(point, quantity, value, at, phase, rule.method, rule.accuracy, rule.accuracy_class, None, wraps)
+
+
+def _silence(groups: Iterable[Group], values: Mapping[Oid, Value]) -> str | None:
+    """Why there is no reading of a point; None where the device told something of it, which only means nothing."""
+    cells = [one for group in groups for one, _ in group.cells]
+    heard = [one for one in cells if any(oid in values for oid in one.oids)]
+    if not heard:
+        return "the device does not answer for it any more"
+    for one in heard:
+        if one.rule.only_when is not None and not holds(one.rule.only_when, one.rule.needs, one.oids, values):
+            return "the device says that it cannot measure it just now"
+    return None
 
 
 def _together(cells: list[tuple[Cell, Known | None]]) -> Iterable[tuple[int | None, Known, Rule]]:
     """The values of one quantity at one point, by phase, and what they make as a whole."""
     rule = cells[0][0].rule
-    if len(cells) == 1:
-        if (value := cells[0][1]) is not None:
-            yield None, value, rule
-        return
     by_phase: dict[int | None, tuple[Known | None, Rule]] = {}
     for one, value in cells:
         by_phase.setdefault(one.phase, (value, one.rule))
@@ -138,44 +165,3 @@ def _whole(how: Whole, values: list[Known | None]) -> Known | None:
         return None  # a part is not known, so the whole is not
     total = sum(numbers, Decimal(0))
     return total if how is Whole.SUM else (total / len(numbers)).quantize(Decimal("0.001"))
-
-
-def _value(rule: Rule, told: Mapping[Oid, Value]) -> Known | None:
-    if rule.only_when is not None and not _holds(rule.only_when, told):
-        return None
-    if rule.unless is not None and _holds(rule.unless, told):
-        return None
-    if rule.every:
-        return frozenset[str]().union(
-            *(case.value for case in rule.cases if isinstance(case.value, frozenset) and _holds(case.condition, told))
-        )
-    if rule.oid is None:
-        return next((case.value for case in rule.cases if _holds(case.condition, told)), None)
-    raw = number(told.get(rule.oid))
-    if raw is None or raw in rule.absent:
-        return None
-    if raw == 0 and rule.zero_when is not None and not _holds(rule.zero_when, told):
-        return None
-    value = raw * rule.scale + 0  # no negative zero
-    for exponent in rule.exponents:
-        power = _power(exponent, told)
-        if power is None:
-            return None
-        value = value.scaleb(power)
-    if rule.negative_when is not None:
-        value = abs(value) if not _holds(rule.negative_when, told) else -abs(value)
-    if rule.between is not None and not rule.between[0] <= value <= rule.between[1]:
-        return None
-    return value
-
-
-def _power(exponent: Exponent, told: Mapping[Oid, Value]) -> int | None:
-    """The power of ten that the device tells, None where it makes no sense."""
-    given = number(told.get(exponent.oid))
-    power = given if given is None or exponent.words is None else exponent.words.get(given)
-    return None if power is None or abs(power) > MOST_DIGITS else power * exponent.sign
-
-
-def _holds(condition: Condition, told: Mapping[Oid, Value]) -> bool:
-    value = number(told.get(condition.oid))
-    return value is not None and condition.holds(value)

@@ -175,7 +175,9 @@ def start_posing(name: str, below: str) -> Counterpart:
     """Net-SNMP's agent as the device of a recording: what it is, and its objects below an OID."""
     agent = program("snmpd", "snmpd")
     port = free_port()
-    lines = [f"agentaddress udp:127.0.0.1:{port}", "rocommunity public"]
+    auth, their_auth, priv, their_priv = SNMPD_USERS[0]
+    lines = [f"agentaddress udp:127.0.0.1:{port}", "rocommunity public", f"rouser {auth}-{priv} authPriv"]
+    lines.append(f'createUser {auth}-{priv} {their_auth} "{AUTH_KEY}" {their_priv} "{PRIV_KEY}"')
     for line in recording(place_of_recordings() / RECORDINGS[name]):
         oid, tag, value = line.split("|", 2)
         kind = SNMPD_TYPES.get(tag.partition(":")[0].rstrip("x"))
