@@ -15,10 +15,12 @@ from eman_backends.snmp.complete import Oid, Value
 from eman_backends.snmp.explorers import EXPLORERS
 from eman_backends.snmp.lldp import LLDP, Port, by_index, by_name
 from eman_backends.snmp.readings import Plan
+from eman_backends.snmp.settings import Community, Target
 from eman_backends.snmp.survey import choose, survey
 from eman_backends.snmp.tables import GENERIC, load
-from eman_backends.snmp.tests.counterparts import place_of_recordings
-from eman_backends.snmp.tests.mibs import Walk, passed, recording
+from eman_backends.snmp.tests.conftest import Make
+from eman_backends.snmp.tests.counterparts import place_of_recordings, simulate, temporary
+from eman_backends.snmp.tests.mibs import Walk, passed, recording, written
 from eman_backends.snmp.tests.told import of, outlet
 from eman_netconf.backend import ForeignId, InterfaceInfo, Inventory, Method, Neighbour, Quantity
 from tests.well_formed import check_inventory
@@ -228,3 +230,17 @@ async def test_whatever_neighbours_say_the_inventory_is_well_formed(
         values[f"{LLDP}.4.2.1.3.{'.'.join(map(str, index))}"] = value
     walk, inventory, plan = await surveyed(values)
     passed(walk, inventory, plan)
+
+
+async def test_over_the_wire(make: Make) -> None:
+    """The blade switch behind snmpsim comes up with the same neighbours, on both paths."""
+    values = recording(place_of_recordings() / "network/switch/hpe-procurve-516733-b21.snmprec.bz2", *TREES)
+    values |= poe(*((1, port) for port in range(1, 25))) | {"1.3.6.1.2.1.1.3.0": 4711}
+    directory = temporary("neighbours")
+    (directory / "data").mkdir()
+    (directory / "data" / "switch.snmprec").write_text(written(values), encoding="ascii")
+    device = simulate(directory, "switch")
+    backend = make(Target("127.0.0.1", device.port, Community("switch")))
+    inventory = await backend.open()
+    assert list(neighbours(inventory)) == ["port-1.8", "port-1.15", "port-1.16"]
+    assert of(await backend.read(), outlet("port-1.15"))[Quantity.IN_USE] is True
