@@ -367,16 +367,9 @@ async def test_a_flood_of_one_device_is_not_one_of_another(make: Make, tmp_path:
 @pytest.mark.parametrize("what", [COLD_START, WARM_START])
 @pytest.mark.parametrize("version", ["v1", "v2c"])
 async def test_a_device_that_restarted_is_looked_at_again(make: Make, tmp_path: Path, what: str, version: str) -> None:
-    """After coldStart or warmStart the rows are found anew; if the device has other parts it is opened again."""
+    """After coldStart or warmStart a device may have other parts, so it is opened again."""
     async with serving(Agent(switch(3))) as agent, watching(make(target(PUBLIC, at=agent.port))) as watched:
         trap = await captured(Community("public", version), tmp_path, what=what)
-        watched.receiver.hear(trap, HERE)
-        await watched.heard()
-        asked = len(agent.seen)
-        assert (await watched.backend.read()).readings
-        surveyed = len(agent.seen) - asked
-        assert not (await watched.backend.read()).outdated
-        assert len(agent.seen) - asked - surveyed < surveyed
         agent.tree |= Agent(switch(4)).tree
         agent.order = sorted(agent.tree)
         assert not (await watched.backend.read()).outdated
