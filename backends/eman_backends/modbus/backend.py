@@ -157,17 +157,23 @@ class Modbus:
         return True
 
     async def _read(self, station: Station) -> Pass | None:
-        """What the unit tells, None when it is silent. Raises Unavailable when nothing can be reached."""
-        if not station.known and not await self._survey(station):
-            return None
+        """What the unit tells, None when it is silent; it is looked at first where it is not known, or not any more.
+
+        Raises Unavailable when nothing can be reached.
+        """
         told: list[Pass] = []
 
         async def read() -> None:
             told.append(await station.read(self._wire, self._context.clock().wall))
 
-        if not await self._answers(station, read()):
-            return None
-        return Pass(tuple(self._as_wished(reading) for reading in told[0].readings), told[0].missing)
+        for _ in range(2):
+            if not station.known and not await self._survey(station):
+                return None
+            if await self._answers(station, read()):
+                return Pass(tuple(self._as_wished(reading) for reading in told[0].readings), told[0].missing)
+            if station.known:
+                return None
+        return None
 
     async def _answers(self, station: Station, asking: Awaitable[None]) -> bool:
         """Whether the unit answers; its silence is logged when it begins and when it ends, where it has neighbours."""

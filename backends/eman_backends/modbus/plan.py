@@ -59,7 +59,8 @@ class Plan:
     cells: tuple[Cell, ...] = ()
     switches: Mapping[Point, Switch] = field(default_factory=dict)
     limits: Mapping[Point, Limit] = field(default_factory=dict)
-    anchors: tuple[Anchor, ...] = ()
+    anchors: tuple[Anchor, ...] = ()  # read in every pass
+    identity: tuple[Anchor, ...] = ()  # read where it may be another device
     most: int = MOST
     gap: int = GAP
 

@@ -19,7 +19,7 @@ from eman_netconf.backend import (
 )
 
 from . import sunspec
-from .plan import Cell, Plan, readings
+from .plan import Anchor, Cell, Plan, readings
 from .registers import Block, Field, Space, Words, blocks
 from .settings import Unit
 from .tables import Rule, Table
@@ -46,6 +46,7 @@ class Station:
         self._models = models
         self._without: dict[Field, str] = {}
         self._blocks: list[Block] = []
+        self._met_on = 0  # the number of the connection over which it was last recognised
 
     async def survey(self, wire: Wire) -> None:
         """Find out what the unit is."""
@@ -57,6 +58,7 @@ class Station:
         self._without = {}
         self._blocks = list(plan.blocks())
         self.known = self.fresh = True
+        self._met_on = wire.connections
 
     async def read(self, wire: Wire, at: float) -> Pass:
         """One pass over the unit; ``at`` is wall time."""
@@ -73,7 +75,7 @@ class Station:
                 if denied.code in LASTING:
                     queue[:0] = self._divide(block, str(denied))
                 reasons[block] = str(denied)
-        if any(anchor.moved(words) for anchor in self.plan.anchors):
+        if any(anchor.moved(words) for anchor in self.plan.anchors) or not await self._recognised(wire):
             self.known = False
             raise Silent(f"unit {self.unit.id} is another than it was; it is looked at anew")
         made = [*readings(self.plan.cells, words, at), *self._limits(words, at)]
@@ -105,6 +107,20 @@ class Station:
     def missing(self) -> dict[Point, str]:
         """All its points, with the reason why nothing came."""
         return dict.fromkeys(self.plan.points() or (Point(self.unit.local),), self.reason)
+
+    async def _recognised(self, wire: Wire) -> bool:
+        """Whether it is the same device after a silence or over a new connection."""
+        if self._met_on == wire.connections and not self.failures:
+            return True
+        for anchor in self.plan.identity:
+            try:
+                if anchor.moved(anchor.block.words(await wire.read(self.unit.id, anchor.block))):
+                    return False
+            except Denied as denied:
+                if denied.code not in LASTING:
+                    raise Silent(str(denied)) from denied
+        self._met_on = wire.connections
+        return True
 
     def _divide(self, block: Block, why: str) -> list[Block]:
         """Ask for the halves of what was refused from now on; what is refused alone is not asked for any more."""
@@ -150,8 +166,12 @@ class Station:
         self.doubt = None
         if number is not None and not check.holds(number):
             self.doubt = f"unit {self.unit.id} does not look like {table.title}; is {table.name} its register map?"
-        return _of_table(
-            self.unit, table, {name: one.text(await self._held(wire, one)) for name, one in table.fields.items()}
+        held = {name: await self._held(wire, one) for name, one in table.fields.items()}
+        plan = _of_table(self.unit, table, {name: one.text(held[name]) for name, one in table.fields.items()})
+        identity = [(one, held[name]) for name, one in table.fields.items() if held[name]]
+        return replace(
+            plan,
+            identity=tuple(Anchor(blocks([one], one.length, 0)[0], tuple(words.values())) for one, words in identity),
         )
 
     async def _held(self, wire: Wire, one: Field) -> Words:

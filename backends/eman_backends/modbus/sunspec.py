@@ -64,6 +64,7 @@ class Part:
     """What one common model begins."""
 
     common: Mapping[str, str | None]
+    identity: Anchor | None = None
     models: list[tuple[Placed, Table, Words]] = field(default_factory=list)  # the words of models with fields
 
     def of(self, role: Role) -> list[tuple[Placed, Table, Words]]:
@@ -114,11 +115,12 @@ async def parts(wire: Wire, unit: int, placed: Iterable[Placed], models: Mapping
         if table is None:
             continue
         words: Words = {}
+        block = Block(Space.HOLDING, one.address, min(table.registers, one.length + 2, MOST))
         if table.fields:
-            block = Block(Space.HOLDING, one.address, min(table.registers, one.length + 2, MOST))
             words = block.words(await wire.read(unit, block))
         if table.role is Role.COMMON:
-            found.append(Part({name: value.moved(one.address).text(words) for name, value in table.fields.items()}))
+            told = {name: value.moved(one.address).text(words) for name, value in table.fields.items()}
+            found.append(Part(told, Anchor(block, tuple(words.values()))))
         elif not found:
             found.append(Part({}))
         if table.role is not Role.COMMON:
@@ -131,7 +133,7 @@ def plan(unit: Unit, found: Sequence[Part]) -> Plan:
     making = _Making(unit)
     for number, part in enumerate(found):
         making.part(part, first=number == 0)
-    return making.plan()
+    return replace(making.plan(), identity=tuple(part.identity for part in found if part.identity is not None))
 
 
 async def survey(wire: Wire, unit: Unit, models: Mapping[int, Table]) -> Plan | None:

@@ -93,6 +93,7 @@ class Wire:
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
         self._transaction = 0
+        self.connections = 0  # made so far
         self._quiet_until = 0.0  # by the clock of the loop
 
     def __str__(self) -> str:
@@ -202,14 +203,15 @@ class Wire:
         return await reader.readexactly(length - 1)
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._connection is not None and self._connection[0].at_eof():
-            self.drop()
+        if self._connection is not None and (self._connection[0].at_eof() or self._connection[1].is_closing()):
+            self.drop()  # the device closed what was idle
         if self._connection is None:
             try:
                 async with asyncio.timeout(self._patience):
                     self._connection = await asyncio.open_connection(self._address, self._port, limit=1024)
             except (OSError, TimeoutError) as error:
                 raise Unavailable(f"{self} cannot be reached") from error
+            self.connections += 1
         return self._connection
 
 

@@ -101,6 +101,11 @@ class Device:
         value: int = node().ask(op="get", port=self.port, unit=unit, space=space, address=address)["value"]
         return value
 
+    def put(self, unit: int, registers: Unit | None) -> Unit | None:
+        """Another unit in the place of this one, or None that does not answer; returns what was there."""
+        before: Unit | None = node().ask(op="put", port=self.port, unit=unit, registers=registers)["before"]
+        return before
+
     def close(self) -> None:
         node().ask(op="close", port=self.port)
 

@@ -41,6 +41,11 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
+    def lead_to(self, target: int) -> None:
+        """Another device stands there from now on."""
+        self._target = target
+        self.cut()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if task := asyncio.current_task():
             self._tasks.add(task)

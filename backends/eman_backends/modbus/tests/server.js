@@ -4,6 +4,7 @@
 //                                  a unit that is null is behind a gateway and does not answer it
 //   {"op": "set", "port": n, "unit": 1, "space": "holding", "values": {"0": 6}}
 //   {"op": "get", "port": n, "unit": 1, "space": "holding", "address": 0}
+//   {"op": "put", "port": n, "unit": 1, "registers": {...}}         another unit, or none that answers
 //   {"op": "close", "port": n}
 "use strict";
 const { ServerTCP } = require("modbus-serial");
@@ -80,6 +81,11 @@ lines.on("line", (line) => {
   if (told.op === "close") {
     servers.delete(told.port);
     return server.close(() => answer({}));
+  }
+  if (told.op === "put") {
+    const before = units[told.unit];
+    units[told.unit] = told.registers;
+    return answer({ before });
   }
   const registers = (units[told.unit] ??= {});
   const space = (registers[told.space] ??= {});

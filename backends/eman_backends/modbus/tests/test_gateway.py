@@ -222,6 +222,18 @@ async def test_an_order_to_one_unit_does_not_wait_for_a_silent_one_to_rest(relay
     assert relay.carried_out == 1
 
 
+async def test_a_unit_that_was_replaced_while_it_was_silent_is_noticed(device: Devices) -> None:
+    """After a silence a unit is asked once more who it is, over the same connection."""
+    there = device({1: METERS[1], 2: eastron(0x20, {0: 230}, serial=1)})
+    clock = Clock()
+    async with opened(there.port, clock, unit=units(2)) as made:
+        there.put(2, None)
+        assert Point("m2") in (await made.read()).missing
+        there.put(2, eastron(0x20, {0: 230}, serial=77))
+        assert (await made.read()).outdated
+        assert [one.value for one in (await made.open()).entities[2].foreign_ids] == ["77"]
+
+
 async def test_the_silence_of_a_unit_is_logged_when_it_begins_and_ends(
     relayed: Relays, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from eman_backends.modbus.tables import load
 from eman_backends.modbus.tests.conftest import Devices, Relays
 from eman_backends.modbus.tests.counterparts import eastron, free_port, relays
-from eman_backends.modbus.tests.told import HERE, backend, numbers, opened, values
+from eman_backends.modbus.tests.told import HERE, backend, numbers, opened, until_read, values
 from eman_netconf.backend import ForeignId, Method, Persistence, Point, Quantity, Refused, Supply, Unavailable
 
 SINGLE = {
@@ -276,3 +276,13 @@ async def test_a_board_that_is_not_there_cannot_be_opened() -> None:
     """What is known from the register map alone does not stand for a device that answers."""
     with pytest.raises(Unavailable, match="cannot be reached"):
         await backend(free_port(), unit=[{"id": 1, "table": "waveshare-relay-8"}]).open()
+
+
+async def test_another_meter_in_its_place_is_noticed(device: Devices, relayed: Relays) -> None:
+    """A meter with another serial number behind the same address makes the inventory outdated."""
+    relay = await relayed({1: eastron(0x20, SINGLE, serial=1)})
+    async with opened(relay.port, unit=[{"id": 1, "table": "eastron-sdm120"}]) as made:
+        relay.lead_to(device({1: eastron(0x20, SINGLE, serial=2)}).port)
+        assert (await until_read(made)).outdated
+        (entity,) = (await made.open()).entities
+    assert [one.value for one in entity.foreign_ids] == ["2"]

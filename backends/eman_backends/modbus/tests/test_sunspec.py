@@ -12,7 +12,7 @@ import sunspec2.modbus.client
 from eman_backends.modbus.tests.conftest import Devices, Relays
 from eman_backends.modbus.tests.counterparts import COMMON, Unit, sunspec
 from eman_backends.modbus.tests.plant import BATTERY, CASES, DER, FLOAT_INVERTER, INVERTER, METER, NAMEPLATE
-from eman_backends.modbus.tests.told import backend, numbers, opened, values
+from eman_backends.modbus.tests.told import backend, numbers, opened, until_read, values
 from eman_netconf.backend import (
     EntityInfo,
     ForeignId,
@@ -249,16 +249,29 @@ async def test_a_device_without_sunspec_says_what_to_do(device: Devices) -> None
 
 
 async def test_another_device_in_its_place_is_looked_at_anew(device: Devices) -> None:
-    """When the models are no longer where they were nothing is told of them; the next pass says what is outdated."""
+    """When the models are no longer where they were nothing is told of them but that the inventory is outdated."""
     there = device({1: sunspec((1, COMMON), (103, INVERTER))})
     async with opened(there.port) as made:
         await made.read()
         there.set("holding", sunspec((1, {**COMMON, "SN": "other"}), (203, METER))["holding"])
-        with pytest.raises(Unavailable, match="looked at anew"):
-            await made.read()
         told = await made.read()
         assert told.outdated
         assert told.readings == ()
         inventory = await made.open()
         assert inventory.entities[0].category == "meter"
         assert values((await made.read()).readings)["active-power"] == -3450
+
+
+async def test_another_device_of_the_same_kind_is_noticed(device: Devices, relayed: Relays) -> None:
+    """What answers over a new connection with another serial number is another device, whose inventory is taken."""
+    relay = await relayed({1: sunspec((1, COMMON), (103, INVERTER))})
+    async with opened(relay.port) as made:
+        relay.lead_to(device({1: sunspec((1, COMMON), (103, INVERTER))}).port)
+        assert (await until_read(made)).readings
+        relay.lead_to(device({1: sunspec((1, {**COMMON, "SN": "SW4711"}), (103, INVERTER))}).port)
+        told = await until_read(made)
+        assert told.outdated
+        assert told.readings == ()
+        (entity,) = (await made.open()).entities
+        assert [one.value for one in entity.foreign_ids] == ["SW4711"]
+        assert (await made.read()).readings

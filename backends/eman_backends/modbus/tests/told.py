@@ -13,7 +13,7 @@ from typing import Any
 
 from eman_backends.modbus import PLUGIN
 from eman_backends.modbus.backend import Modbus
-from eman_netconf.backend import Context, Now, Point, Quantity, Reading
+from eman_netconf.backend import Context, Now, Pass, Point, Quantity, Reading, Unavailable
 
 HERE = Point()
 Key = tuple[Point, Quantity, int | None]
@@ -53,3 +53,10 @@ def values(readings: Iterable[Reading], point: Point = HERE) -> Mapping[str, Any
 def numbers(**told: float | str) -> dict[str, Decimal]:
     """``values`` to expect, with underscores for dashes and double ones before the phase."""
     return {name.replace("__", "/").replace("_", "-"): Decimal(str(value)) for name, value in told.items()}
+
+
+async def until_read(made: Modbus) -> Pass:
+    """The first pass that comes; what was asked over a connection that was being cut has none."""
+    while True:
+        with contextlib.suppress(Unavailable):
+            return await made.read()
