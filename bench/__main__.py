@@ -16,7 +16,21 @@ from pathlib import Path
 
 import uvloop
 
-from bench import access, edits, history, ingest, notifications, peer_yuma, reads, rpcs, sessions, snmp, start, year
+from bench import (
+    access,
+    edits,
+    history,
+    ingest,
+    notifications,
+    peer_yuma,
+    polling,
+    reads,
+    rpcs,
+    sessions,
+    snmp,
+    start,
+    year,
+)
 from bench.servers import Place
 from bench.table import Table
 
@@ -31,6 +45,7 @@ GROUPS = {
     "year": year.run,
     "notifications": notifications.run,
     "start": start.run,
+    "polling": polling.run,
     "snmp": snmp.run,
 }
 
