@@ -34,7 +34,8 @@ from .words import address, mac, text, uuid_of
 from .writes import Write
 
 Local = Callable[[int], str | None]  # the entity at an entPhysicalIndex
-MOST_OBJECTS = 512  # energy objects, and rows about them in each table
+MOST_OBJECTS = 512  # energy objects
+MOST_ROWS = 4096  # about them, in each table
 
 
 def _columns(base: str, *names: int) -> tuple[str, ...]:
@@ -134,11 +135,16 @@ async def find(client: Asks) -> Objects:
     if not found:
         return Objects()
 
-    async def rows(column: Oid) -> list[str]:
-        return await client.walk(column, MOST_OBJECTS)
+    values: dict[Oid, Value] = {}
+
+    async def rows(column: Oid, most: int = MOST_ROWS) -> list[str]:
+        told = await client.column(column, most)
+        values.update({f"{column}.{row}": value for row, value in told.items()})
+        return list(told)
 
     power, context = [
-        [int(row) for row in await rows(column) if row.isdigit()] if column in found else [] for column in sources
+        [int(row) for row in await rows(column, MOST_OBJECTS) if row.isdigit()] if column in found else []
+        for column in sources
     ]
     states: dict[int, list[int]] = {}
     for row in await rows(STATE_POWER):
@@ -146,21 +152,15 @@ async def find(client: Asks) -> Objects:
         if state in STATES or state in TRANSITIONS:
             states.setdefault(index, []).append(state)
     phases = [row for row in await rows(f"{WYE}.2") if _pair(row)[1] in _PHASES]
-    relations = await rows(RELATION)
-    parameters, intervals = await rows(MODE), await rows(CONSUMED)
+    relations, parameters, intervals = await rows(RELATION), await rows(MODE), await rows(CONSUMED)
+    for beside, column in ((states, STATE_MULTIPLIER), (relations, PEER), (parameters, STATUS)):
+        if beside:
+            await rows(column)
+    meters = _meters(parameters, intervals, values)
     wanted = [f"{column}.{index}" for index in power for column in _OF_POWER]
     wanted += [f"{column}.{index}" for index in context for column in _OF_CONTEXT]
-    wanted += [
-        f"{column}.{index}.{state}"
-        for index, told in states.items()
-        for state in told
-        for column in (STATE_POWER, STATE_MULTIPLIER)
-    ]
-    wanted += [f"{column}.{row}" for row in relations for column in (PEER, RELATION)]
-    wanted += [f"{column}.{row}" for row in parameters for column in (MODE, STATUS)]
-    wanted += [f"{ENERGY_ACCURACY}.{row}" for row in intervals]
-    values = await client.get(wanted, whole=True)
-    meters = _meters(parameters, intervals, values)
+    wanted += [f"{ENERGY_ACCURACY}.{row}" for row in meters.values()]
+    values |= await client.get(wanted, whole=True)
     return Objects(power, context, states, meters, phases, relations, values)
 
 
