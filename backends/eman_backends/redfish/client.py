@@ -51,6 +51,7 @@ class Client:
     async def open(self) -> Document:
         """The root of the service, after logging in. Raises Unavailable."""
         await self.close()
+        self._let_rest()
         self._resting.clear()
         self.renewed = False
         await self._http.open()
@@ -160,7 +161,7 @@ class Client:
         token = answer.headers.get("x-auth-token")
         if answer.good and token:
             self._token = token
-            self._session = path_of(_path(answer.headers.get("location"))) or link({"at": answer.document}, "at")
+            self._session = path_of(_path(answer.headers.get("location")) or answer.document.get("@odata.id"))
         elif answer.status in _NO_SUCH:
             self._sessions = None
         elif answer.status in _BUSY:
@@ -182,9 +183,7 @@ class Client:
 
     async def _ask(self, method: str, path: str, **options: Any) -> Answer:
         """An answer to somebody who is logged in. What a service that forgot the session refuses is asked once more."""
-        rest = self._rest_until - asyncio.get_running_loop().time()
-        if rest > 0:
-            raise Unavailable(f"{self._target} is busy and wants to be left alone for {math.ceil(rest)} seconds")
+        self._let_rest()
         if self._needs_session and self._token is None:
             await self._log_in()
         extra = options.pop("headers", {})
@@ -250,6 +249,12 @@ class Client:
                 raise Refused(f"the service says: {sentence(500, messages)}")
             return seen
         return answer
+
+    def _let_rest(self) -> None:
+        """Raises Unavailable while the service wants to be left alone."""
+        rest = self._rest_until - asyncio.get_running_loop().time()
+        if rest > 0:
+            raise Unavailable(f"{self._target} is busy and wants to be left alone for {math.ceil(rest)} seconds")
 
     def _busy(self, answer: Answer) -> Unavailable:
         """The service is to be left alone for as long as it says."""

@@ -12,6 +12,9 @@ from .power import look as look_at_power
 from .readings import SUPPLY
 
 _KINDS = ("RackPDUs", "FloorPDUs", "TransferSwitches", "Switchgear", "PowerShelves", "ElectricalBuses")
+#: The circuits at the edge of a unit, and which way power goes there; branches are inside.
+_CIRCUITS = {"Mains": Direction.INLET, "Feeders": Direction.OUTLET, "Subfeeds": Direction.OUTLET}
+_NAMES = {"Mains": "mains", "Feeders": "feeder", "Subfeeds": "subfeed"}
 
 
 async def look(drafts: Drafts, path: str | None) -> None:
@@ -36,8 +39,9 @@ async def _unit(drafts: Drafts, at: str, kind: str) -> None:
     if metrics_at is not None and metrics:
         place = await drafts.place(metrics, metrics_at, draft.point())
         drafts.tell(place.circuit(metrics))
-    for mains in await library.members(link(unit, "Mains")):
-        await _circuit(drafts, draft, mains, "mains")
+    for edge, direction in _CIRCUITS.items():
+        for circuit in await library.members(link(unit, edge)):
+            await _circuit(drafts, draft, circuit, edge, direction)
     for outlet in await library.members(link(unit, "Outlets")):
         await _outlet(drafts, draft, outlet)
     for branch in await library.members(link(unit, "Branches")):
@@ -45,15 +49,15 @@ async def _unit(drafts: Drafts, at: str, kind: str) -> None:
     await look_at_power(drafts, draft, {"PowerSubsystem": {"@odata.id": at}} if "PowerSupplies" in unit else {})
 
 
-async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str) -> None:
-    """What feeds the unit."""
+async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str, direction: Direction) -> None:
+    """What feeds the unit, or is fed by it."""
     circuit = await drafts.library.get(at)
     if not describe.there(circuit):
         return
-    name = _free(draft, describe.slug(kind, describe.identifier(circuit, at)))
-    made = describe.interface(circuit, name, Direction.INLET)
+    name = _free(draft, describe.slug(_NAMES[kind], describe.identifier(circuit, at)))
+    made = describe.interface(circuit, name, direction)
     draft.interfaces[name] = made
-    place = await drafts.place(circuit, at, draft.point(name), direct=made.current_type == "dc")
+    place = await drafts.place(circuit, at, draft.point(name), direction, direct=made.current_type == "dc")
     drafts.tell(place.circuit(circuit))
 
 

@@ -126,6 +126,8 @@ class Place:
     def rule(self, document: Document, quantity: Quantity, path: Path, scale: Decimal, phase: int | None) -> Rule:
         """The rule of a number in an excerpt, or of a number by itself."""
         known = self.meters.get(path_of(dig(document, *path[:-1], "DataSourceUri")) or "", TOLD)
+        if path[-1] not in {"Reading", "LifetimeReading"}:  # how exact it is, is said of these alone
+            known = Meter(known.method)
         return Rule(self.resource, self.point, quantity, scaled(*path, scale=scale), phase, known)
 
     def power(self, document: Document, *path: str | int, phase: int | None = None) -> Iterator[Rule]:

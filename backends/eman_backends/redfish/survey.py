@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +32,12 @@ async def survey(library: Library, root: Document, backend: str) -> Service:
     drafts = Drafts(library, backend)
     systems = await _all(library, link(root, "Systems"))
     chassis = await _all(library, link(root, "Chassis"))
-    joined = join(systems, chassis)
+    inside = residents(systems, chassis)
+    joined = join(inside, chassis)
     for system in systems:
         await _system(drafts, system)
     for one in chassis:
-        await _chassis(drafts, one, joined)
+        await _chassis(drafts, one, joined, inside[one.path])
     await equipment.look(drafts, link(root, "PowerEquipment"))
     _prune(drafts)
     for manager in await _all(library, link(root, "Managers")):
@@ -51,32 +53,37 @@ async def _all(library: Library, collection: str | None) -> list[Found]:
     return [Found(path, document) for path in paths if describe.there(document := await library.get(path))]
 
 
-def join(systems: list[Found], chassis: list[Found]) -> dict[str, str]:
+def residents(systems: list[Found], chassis: list[Found]) -> dict[str, list[str]]:
+    """Of each chassis the systems in it, whichever of the two says so; by their paths."""
+    inside: dict[str, dict[str, None]] = {one.path: {} for one in chassis}
+    known = {system.path for system in systems}
+    for system in systems:
+        for path in links(system.document, "Links", "Chassis"):
+            if path in inside:
+                inside[path][system.path] = None
+    for one in chassis:
+        inside[one.path] |= dict.fromkeys(known.intersection(links(one.document, "Links", "ComputerSystems")))
+    outer = [one.path for one in chassis if link(one.document, "Links", "ContainedBy") not in inside]
+    if len(systems) == len(outer) == 1 and not any(inside.values()):
+        inside[outer[0]][systems[0].path] = None  # nobody says so, and what else could it be
+    return {path: sorted(those) for path, those in inside.items()}
+
+
+def join(inside: Mapping[str, list[str]], chassis: list[Found]) -> dict[str, str]:
     """The system that is the same device as a chassis, by the chassis' path.
 
     A system is one with the chassis that it is alone in: of several the first that has anything of energy. Systems
     that share a chassis are devices of their own in it.
     """
-    by_path = {one.path: one.document for one in chassis}
-    inside: dict[str, list[str]] = {one.path: [] for one in chassis}
-    for system in systems:
-        for path in links(system.document, "Links", "Chassis"):
-            if path in inside:
-                inside[path].append(system.path)
-    for one in chassis:
-        for path in links(one.document, "Links", "ComputerSystems"):
-            if path not in inside[one.path] and any(system.path == path for system in systems):
-                inside[one.path].append(path)
-    outer = [one.path for one in chassis if link(one.document, "Links", "ContainedBy") not in inside]
-    if len(systems) == len(outer) == 1 and not any(inside.values()):
-        inside[outer[0]].append(systems[0].path)  # neither says so, and what else could it be
-    joined: dict[str, str] = {}
-    for system in systems:
-        alone = [path for path, those in inside.items() if those == [system.path]]
-        alone.sort(key=lambda path: not any(name in by_path[path] for name in _ENERGY))
-        if alone:
-            joined[alone[0]] = system.path
-    return joined
+    documents = {one.path: one.document for one in chassis}
+    alone: dict[str, list[str]] = {}
+    for path, those in inside.items():
+        if len(those) == 1:
+            alone.setdefault(those[0], []).append(path)
+    return {
+        min(paths, key=lambda path: not any(name in documents[path] for name in _ENERGY)): system
+        for system, paths in alone.items()
+    }
 
 
 async def _system(drafts: Drafts, system: Found) -> None:
@@ -110,8 +117,8 @@ async def _states(drafts: Drafts, draft: Draft, found: Found, name: str) -> None
         drafts.tell([Rule(found.path, draft.point(), Quantity.POWER_STATE, worded(words, "PowerState"))])
 
 
-async def _chassis(drafts: Drafts, chassis: Found, joined: dict[str, str]) -> None:
-    """A chassis: part of what its system is, or an entity of its own."""
+async def _chassis(drafts: Drafts, chassis: Found, joined: dict[str, str], inside: list[str]) -> None:
+    """A chassis: part of what its system is, or an entity of its own with the systems in it."""
     system = joined.get(chassis.path)
     if system in drafts.found and system is not None:
         draft = drafts.found[system]
@@ -126,7 +133,7 @@ async def _chassis(drafts: Drafts, chassis: Found, joined: dict[str, str]) -> No
     container = link(chassis.document, "Links", "ContainedBy")
     if container is not None:
         draft.inside = joined.get(container, container)
-    for path in links(chassis.document, "Links", "ComputerSystems"):
+    for path in inside:
         inner = drafts.found.get(path)
         if inner is not None and inner is not draft and inner.inside is None:
             inner.inside = draft.key

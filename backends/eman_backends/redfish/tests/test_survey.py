@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eman_backends.redfish.backend import DOUBTS
-from eman_netconf.backend import EntityInfo, Peer, Quantity, Unavailable
+from eman_netconf.backend import Direction, EntityInfo, Peer, Quantity, Unavailable
 from tests.traces import CancelledAt
 from tests.well_formed import check_inventory, check_pass
 
@@ -147,6 +147,25 @@ async def test_an_outlet_that_says_what_it_feeds_is_wired(make: Make) -> None:
     wires = {it.name: it.connected_to for it in found["pdu-1"].interfaces}
     assert wires["outlet-A2"] == (Peer("it.system-437XR", "psu-Bay1"),)
     assert wires["outlet-A1"] == ()
+
+
+async def test_what_leaves_a_floor_pdu_is_an_outlet(make: Make) -> None:
+    """Feeders and subfeeds provide power; mains receive it."""
+    unit, subfeed = f"{V1}/PowerEquipment/FloorPDUs/1", f"{V1}/PowerEquipment/FloorPDUs/1/Subfeeds/B7"
+    tree: Tree = {
+        V1: root(PowerEquipment=ref(f"{V1}/PowerEquipment")),
+        f"{V1}/PowerEquipment": {"FloorPDUs": ref(f"{V1}/PowerEquipment/FloorPDUs")},
+        f"{V1}/PowerEquipment/FloorPDUs": collection(f"{V1}/PowerEquipment/FloorPDUs", "PowerDistribution", [unit]),
+        unit: resource(unit, "PowerDistribution.v1_4_0", Subfeeds=ref(f"{unit}/Subfeeds")),
+        f"{unit}/Subfeeds": collection(f"{unit}/Subfeeds", "Circuit", [subfeed]),
+        subfeed: resource(subfeed, "Circuit.v1_8_0", PowerWatts={"Reading": 5100}, EnergykWh={"Reading": 2}),
+    }
+    async with serving(Bmc(tree)) as bmc:
+        backend = make(bmc)
+        (whole,) = (await backend.open()).entities
+        told = {it.quantity: it.value for it in (await backend.read()).readings}
+    assert [(it.name, it.direction) for it in whole.interfaces] == [("subfeed-B7", Direction.OUTLET)]
+    assert told == {Quantity.ACTIVE_POWER: -5100, Quantity.ENERGY_PROVIDED: 2000}
 
 
 async def test_a_service_with_nothing_is_itself_a_device(make: Make) -> None:
