@@ -25,6 +25,7 @@ from eman_netconf.backend import (
     Supply,
 )
 
+from .complete import Oid
 from .readings import Cell, Plan
 from .writes import Write
 
@@ -54,6 +55,7 @@ class Builder:
         self._switches: dict[Point, dict[Supply, Write]] = {}
         self._states: dict[Point, dict[str, Write]] = {}
         self._tests: dict[Point, Write] = {}
+        self._witness: Oid | None = None
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
@@ -128,6 +130,10 @@ class Builder:
         known = self._entities[point.entity].batteries[point.battery]
         self._entities[point.entity].batteries[point.battery] = replace(known, testable=True)
 
+    def witness(self, oid: Oid) -> None:
+        """An object whose value is another when the device has other parts, or numbers them anew."""
+        self._witness = self._witness or oid
+
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def inventory(self) -> Inventory:
@@ -140,7 +146,7 @@ class Builder:
 
     def plan(self) -> Plan:
         """How the device is read and told."""
-        return Plan(tuple(self._cells), self._switches, self._states, self._tests)
+        return Plan(tuple(self._cells), self._switches, self._states, self._tests, self._witness)
 
     def _info(self, local: str, one: _Entity, phases: Mapping[Point, set[int]]) -> EntityInfo:
         told = one.told

@@ -26,6 +26,7 @@ ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 DESCRIPTION, CONTAINED_IN, CLASS, NAME = f"{ENTITY}.2", f"{ENTITY}.4", f"{ENTITY}.5", f"{ENTITY}.7"
 FIRMWARE, SOFTWARE, SERIAL, MAKER, MODEL = (f"{ENTITY}.{column}" for column in (9, 10, 11, 12, 13))
 POSITION, ALIAS, ASSET, REPLACEABLE, UUID = (f"{ENTITY}.{column}" for column in (6, 14, 15, 16, 19))
+LAST_CHANGE = "1.3.6.1.2.1.47.1.4.1.0"  # entLastChangeTime
 DETAILS = (DESCRIPTION, NAME, FIRMWARE, SOFTWARE, SERIAL, MAKER, MODEL, POSITION, ALIAS, ASSET, REPLACEABLE, UUID)
 
 MOST_ROWS = 2048  # of each table
@@ -235,6 +236,8 @@ async def explore(client: Asks, builder: Builder) -> None:
         return
     objects, cells = await emanmibs.find(client), await batteries.find(client)
     body = await find(client, objects.indexes.union(cells.indexes))
+    if LAST_CHANGE in await client.get([LAST_CHANGE]):
+        builder.witness(LAST_CHANGE)
     await tell_parts(builder, body)
     uuids = {uuid: part.local for index, part in body.parts.items() if (uuid := body.uuid(index)) is not None}
     await emanmibs.tell(builder, objects, body.local, uuids)

@@ -47,6 +47,7 @@ class Plan:
     switches: Mapping[Point, Mapping[Supply, Write]] = field(default_factory=dict)  # ON and OFF, of interfaces
     states: Mapping[Point, Mapping[str, Write]] = field(default_factory=dict)  # by state or transition, of entities
     tests: Mapping[Point, Write] = field(default_factory=dict)  # of batteries
+    witness: Oid | None = None  # its value is another when the device has other parts, or numbers them anew
     oids: tuple[Oid, ...] = field(init=False)  # everything to be asked for, once each
     parts: tuple[Part, ...] = field(init=False, compare=False, repr=False)
 
