@@ -33,12 +33,21 @@ RECORDINGS = {
     "apc-8932": "UPS/apc-8932.snmprec",
     "apc-7902b": "UPS/apc-7902b.snmprec",
     "eaton-93e-80": "UPS/eaton-93e-80.snmprec.bz2",
+    "eaton-9px": "UPS/eaton-9px-partial.snmprec.bz2",
     "phoenixtec": "UPS/phoenixtec-power.snmprec.bz2",
     "eastpower": "UPS/eastpower-istars-swv053.snmprec.bz2",
     "huawei": "UPS/huawei-gse200m.snmprec.bz2",
     "ingrasys": "UPS/ingrasys-power-switch.snmprec.bz2",
 }
-WANTED = ("1.3.6.1.2.1.1.", "1.3.6.1.2.1.33.", "1.3.6.1.4.1.318.1.1.", "1.3.6.1.4.1.2011.")  # of a recording
+WANTED = (
+    "1.3.6.1.2.1.1.",
+    "1.3.6.1.2.1.33.",
+    "1.3.6.1.4.1.318.1.1.",
+    "1.3.6.1.4.1.2011.",
+    "1.3.6.1.4.1.534.1.",
+    "1.3.6.1.4.1.705.1.1.",
+)  # of a recording
+XUPS = "1.3.6.1.4.1.534.1"
 RPDU, RPDU2 = "1.3.6.1.4.1.318.1.1.12", "1.3.6.1.4.1.318.1.1.26"
 COMMANDS = {"apc-7902b": f"{RPDU}.3.3.1.1.4", "apc-8641": f"{RPDU2}.9.2.4.1.5", "apc-8932": f"{RPDU2}.9.2.4.1.5"}
 STATES = {"apc-7902b": f"{RPDU}.3.5.1.1.4", "apc-8641": f"{RPDU2}.9.2.3.1.5", "apc-8932": f"{RPDU2}.9.2.3.1.5"}
@@ -51,6 +60,7 @@ WRITABLE = {  # prefixes whose integers a copy of a recording lets write
         f"{RPDU2}.9.4.3.1.11.",  # and of outlets
     ),
     "apc-8932": (f"{COMMANDS['apc-8932']}.", f"{STATES['apc-8932']}."),
+    "eaton-9px": (*(f"{XUPS}.12.2.1.{column}." for column in (2, 3, 4)), f"{XUPS}.8."),
 }
 PATIENCE = 60.0  # seconds a counterpart may take to answer first; the machine may be busy
 SNMPD_USERS = (

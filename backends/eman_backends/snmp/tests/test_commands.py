@@ -74,6 +74,36 @@ async def test_the_first_generation_has_the_same_codes(
     assert of(await backend.read(), outlet("outlet-2"))[Quantity.SUPPLY_STATE] is supply
 
 
+@pytest.mark.parametrize(("supply", "column", "state"), [(Supply.OFF, 3, 2), (Supply.ON, 4, 1)])
+async def test_a_group_of_outlets_is_switched_by_a_delay(
+    make: Make, recordings: Counterpart, supply: Supply, column: int, state: int
+) -> None:
+    """Eaton 9PX: a delay of 0 is written, to one object for off and to another for on; pending is 3 and 4."""
+    groups = "1.3.6.1.4.1.534.1.12.2.1"
+    target = at(recordings.port, "eaton-9px-writable")
+    backend = make(target)
+    await backend.open()
+    await backend.switch_supply(outlet("group-2"), supply)
+    assert await written(target, f"{groups}.{column}.2") == 0
+    for code, said in ((column, Supply.SWITCHING), (state, supply)):  # as the device does after the command
+        await written(target, f"{groups}.2.2", code)
+        assert of(await backend.read(), outlet("group-2"))[Quantity.SUPPLY_STATE] is said
+
+
+async def test_a_test_of_a_battery_is_started_and_followed(make: Make, recordings: Counterpart) -> None:
+    """Eaton 9PX: 1 starts it; 4 is in progress, 3 has failed."""
+    tests = "1.3.6.1.4.1.534.1.8"
+    target = at(recordings.port, "eaton-9px-writable")
+    backend = make(target)
+    await backend.open()
+    await written(target, f"{tests}.1.0", 2)
+    await backend.test_battery(Point(battery="battery"))
+    assert await written(target, f"{tests}.1.0") == 1
+    for code, said in ((4, "in-progress"), (3, "failed"), (1, "none")):
+        await written(target, f"{tests}.2.0", code)
+        assert of(await backend.read(), Point(battery="battery"))[Quantity.TEST_RESULT] == said
+
+
 async def test_a_recording_that_cannot_be_written_refuses(make: Make, recordings: Counterpart) -> None:
     """A refusal of the device becomes a sentence that names device, object and reason."""
     backend = make(at(recordings.port, "apc-8932"))

@@ -167,6 +167,36 @@ async def test_a_three_phase_ups(make: Make, recordings: Counterpart) -> None:
     assert {one.method for one in result.readings if one.quantity is Q.RUNTIME_REMAINING} == {Method.LOAD_MODEL}
 
 
+async def test_a_ups_with_groups_of_outlets(make: Make, recordings: Counterpart) -> None:
+    """Eaton 9PX: energy in Wh for the output and each group; 0 A beside 50 W are whole amperes, and not believed."""
+    entity, result = await surveyed(make, recordings, "eaton-9px")
+    assert (entity.manufacturer, entity.model) == ("Eaton", "Eaton 9PX 2200i RT 3U")
+    assert entity.nameplate_power == 2200
+    assert ForeignId("serial-number", "GX13G45099", persistence=Persistence.PERSISTENT) in entity.foreign_ids
+    assert [one.name for one in entity.interfaces] == ["input", "bypass", "output", "group-1", "group-2"]
+    assert [one.switchable for one in entity.interfaces] == [False, False, True, True, True]
+    assert of(result, outlet("input")) == {Q.VOLTAGE: 243, Q.FREQUENCY: 50}
+    assert of(result, outlet("bypass")) == {Q.VOLTAGE: 243}
+    assert of(result, outlet("output")) == {
+        Q.VOLTAGE: 231,
+        Q.ACTIVE_POWER: -50,
+        Q.FREQUENCY: 50,
+        Q.ENERGY_PROVIDED: 533_733,
+        Q.SUPPLY_STATE: Supply.ON,
+    }
+    assert of(result, outlet("group-1")) == {Q.SUPPLY_STATE: Supply.ON, Q.ENERGY_PROVIDED: 27}
+    assert of(result, outlet("group-2")) == {Q.SUPPLY_STATE: Supply.ON, Q.ENERGY_PROVIDED: 17_260}
+    assert of(result, BATTERY) == {
+        Q.RUNTIME_REMAINING: 17_218,
+        Q.CHARGE_PERCENT: 100,
+        Q.BATTERY_VOLTAGE: 78,
+        Q.BATTERY_CURRENT: 0,
+        Q.CHARGING_STATE: "not-charging",  # it rests
+        Q.TEST_RESULT: "none",
+    }
+    assert entity.batteries[0].testable
+
+
 async def test_a_ups_without_a_load(make: Make, recordings: Counterpart) -> None:
     """Phoenixtec: three rows but one line; the idle output is at 0 W, while a zero at the input is not believed."""
     entity, result = await surveyed(make, recordings, "phoenixtec")
