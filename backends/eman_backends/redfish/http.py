@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,9 @@ WHOLE = 30.0  # seconds for all of it; the caller's deadline is usually shorter
 LARGEST = 1 << 20  # octets of an answer
 _REDIRECTIONS = 4  # requests for one resource that moved
 MOVED = frozenset({301, 302, 303, 307, 308})
+_MOVED_FOR_GOOD = frozenset({301, 308})
+_MOVED_UNDONE = frozenset({307, 308})  # nothing was done, and the same order is to be given elsewhere (RFC 9110)
+_MOST_MOVED = 4096  # resources of which another place is remembered
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"}
 
 
@@ -53,10 +57,12 @@ class Http:
         self._client: aiohttp.ClientSession | None = None
         self._trust: ssl.SSLContext | aiohttp.Fingerprint | bool = True
         self._turn = asyncio.Lock()
+        self._moved: dict[str, str] = {}  # where resources are that have another path than their links say
 
     async def open(self) -> None:
         """Make ready to ask; nothing is sent yet. Raises Unavailable where the authorities cannot be read."""
         await self.close()
+        self._moved.clear()
         self._trust = await self._whom_to_trust()
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=2, ssl=self._trust, keepalive_timeout=60.0),
@@ -82,11 +88,19 @@ class Http:
     ) -> Answer:
         """One answer, after those asked for before. Raises Unavailable where nothing was sent, else Unanswered."""
         async with self._turn:
+            asked = path
+            path = self._moved.get(path, path)
             for _ in range(_REDIRECTIONS):
                 answer = await self._ask(method, path, query, body, headers or {})
-                there = self._elsewhere(path, answer) if method == "GET" else None
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    self._moved.pop(asked, None)
+                if answer.status not in (MOVED if method == "GET" else _MOVED_UNDONE):
+                    break
+                there = self._elsewhere(path, answer)
                 if there is None:
                     break
+                if answer.status in _MOVED_FOR_GOOD and len(self._moved) < _MOST_MOVED:
+                    self._moved[asked] = there
                 path = there
         return answer
 
@@ -131,8 +145,6 @@ class Http:
 
     def _elsewhere(self, path: str, answer: Answer) -> str | None:
         """Where a redirection leads, if that is on the same service."""
-        if answer.status not in MOVED:
-            return None
         try:
             there = self._origin.join(URL(path, encoded=True)).join(URL(answer.headers.get("location", "")))
             same = there.origin() == self._origin.origin()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from eman_netconf.backend import Refused, StateInfo, StateSetInfo, Supply
 
 from .documents import Document, dig, number, path_of, text
-from .readings import Value
+from .readings import ONE, Value
 
 ON, OFF, PAUSED = "redfish-on", "redfish-off", "redfish-paused"
 
@@ -135,6 +135,6 @@ def action(document: Document, name: str, parameter: str, info: Document) -> Act
 
 def bounds(control: Document | None, capacity: Decimal | None) -> tuple[Decimal, Decimal] | None:
     """The limits that are accepted, in watts; None where the highest is not known."""
-    low = number(control, "AllowableMin") or Decimal(0)
+    low = number(control, "AllowableMin") or ONE  # a limit of 0 W lifts it at some
     high = number(control, "AllowableMax") or capacity
-    return (low, high) if high is not None and 0 <= low < high else None
+    return (low, high) if high is not None and 0 < low < high else None

@@ -46,6 +46,7 @@ class Bmc:
         self.silent = self.lying = self.forgetful = False
         self.etags: dict[str, str] = {}  # by path; a change then needs the right one
         self.expands = True
+        self.slashes = False  # whether paths without a slash at the end are sent to those with one
         self.streams: asyncio.Queue[Stream] = asyncio.Queue()  # as they are opened
         self.seen: Counter[str] = Counter()  # requests by who made them: token, basic, nobody
         self._count = 0
@@ -86,6 +87,8 @@ class Bmc:
             return web.Response(body=_GARBAGE[len(self.requests) % len(_GARBAGE)], content_type="application/json")
         if waiting := self.answers.get((request.method, path)):
             return waiting.pop(0)
+        if self.slashes and not request.path.endswith("/"):
+            return web.Response(status=308, headers={"Location": f"{request.path}/"})
         if (refusal := self._refusal(request, path)) is not None:
             return refusal
         response = await self._done(request, path)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eman_backends.redfish import library as library_module
 from eman_backends.redfish.documents import links, number, parsed, path_of, text
 from eman_backends.redfish.library import MOST_MEMBERS, gathered, levels
-from eman_netconf.backend import Point, Quantity, Unavailable
+from eman_netconf.backend import Point, Quantity, Supply, Unavailable
 from tests.well_formed import check_inventory, check_pass
 
 from . import mockups
@@ -138,11 +138,27 @@ async def test_a_redirection_on_the_same_service_is_followed(make: Make) -> None
         await backend.open()
         bmc.tree[f"{V1}/Systems/new"] = bmc.tree.pop(SYSTEM)
         for _ in range(2):
-            moved = web.Response(status=308, headers={"Location": f"{V1}/Systems/new/"})
+            moved = web.Response(status=307, headers={"Location": f"{V1}/Systems/new/"})
             bmc.answers["GET", SYSTEM] = [moved]
             assert (Point(), "power-state", "redfish-on") in _values(await backend.read())
-        bmc.answers["GET", SYSTEM] = [web.Response(status=308, headers={"Location": SYSTEM}) for _ in range(9)]
+        bmc.answers["GET", SYSTEM] = [web.Response(status=307, headers={"Location": SYSTEM}) for _ in range(9)]
         assert "elsewhere" in (await backend.read()).missing[Point()]
+
+
+async def test_a_service_that_wants_slashes_gets_them(make: Make) -> None:
+    """Where every path without a last slash is redirected, that is learnt once for each, for orders and logins too."""
+    async with serving(Bmc(mockups.rack_pdu())) as bmc:
+        bmc.slashes = True
+        backend = make(bmc)
+        await backend.open()
+        before = len(bmc.requests)
+        assert (Point("", "outlet-A1"), "supply-state", "on") in _values(await backend.read())
+        assert len(bmc.requests) - before == 6
+        await backend.switch_supply(Point("", "outlet-A1"), Supply.OFF)
+        assert len(bmc.orders) == 1
+        assert (Point("", "outlet-A1"), "supply-state", "off") in _values(await backend.read())
+        await backend.close()
+        assert bmc.sessions == {}
 
 
 @pytest.mark.parametrize(
