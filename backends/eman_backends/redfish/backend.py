@@ -86,9 +86,12 @@ class Redfish:
         return self._begun.library
 
     def _believe(self, service: Service, library: Library) -> None:
-        """A service that starts may tell less than it has. Raises Unavailable while that may be so."""
+        """A service that starts may tell less than it has. Raises Unavailable while that may be so.
+
+        Who shows something that was not there before is another, and believed at once.
+        """
         names = frozenset(entity.local for entity in service.inventory.entities)
-        doubt = library.doubt or ("" if self._names <= names else "it shows less than it did")
+        doubt = library.doubt or ("it shows less than it did" if names < self._names else "")
         if doubt and self._doubts < DOUBTS:
             self._doubts += 1
             raise Unavailable(f"{self._target} may be starting: {doubt}")
