@@ -224,7 +224,7 @@ def _row(table: Table, section: Section, index: str, told: Mapping[Oid, Value]) 
         if column.words is not None:
             given = column.words.get(given) if given is not None else None
         part = _text(value) if given is None and column.words is None else given
-        if column.pattern is not None:
+        if column.pattern is not None and part is not None:
             match = re.fullmatch(column.pattern, str(part))
             part = match[1] if match else None
         if part is None or not re.fullmatch(r"[A-Za-z0-9._~-]{1,32}", str(part)):

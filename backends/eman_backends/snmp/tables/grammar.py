@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -96,6 +97,7 @@ def table(node: Node, name: str) -> Table:
             entity, attributes=_attributes(described, "entity"), identifiers=described.each("foreign-ids", _identifier)
         )
         described.done()
+        _filled(described, entity)
     first = node.integer("first-unit")
     made = Table(
         name=name,
@@ -141,7 +143,17 @@ def _section(node: Node, kind: Kind) -> Section:
     )
     for rule in section.rules:
         _agree(node, section, rule)
+    _filled(node, section)
     return section
+
+
+def _filled(node: Node, section: Section) -> None:
+    """Raise where a text asks for a part of a row that no row has."""
+    texts = {name: attribute.text for name, attribute in section.attributes.items()}
+    texts |= {f"foreign-ids: {one.kind}": one.template for one in section.identifiers}
+    for name, text in texts.items():
+        if text and "{" in text and (section.rows is None or not _known(text, section.columns)):
+            raise node.fail(name, f"{text!r} has a word that is no part of a row's index, nor one of the columns")
 
 
 def _columns(node: Node | None) -> dict[str, Column]:
@@ -180,7 +192,7 @@ def _variable(node: Node, key: str, columns: dict[str, Column]) -> str | None:
     return value
 
 
-def _known(template: str, columns: dict[str, Column]) -> bool:
+def _known(template: str, columns: Mapping[str, Column]) -> bool:
     return all(name in columns or name == "index" or name.isdigit() for name in _VARIABLE.findall(template))
 
 

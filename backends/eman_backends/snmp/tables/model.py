@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +12,7 @@ from eman_backends.snmp.writes import Write
 from eman_netconf.backend import Direction, Method, Persistence, Quantity
 
 Oid = str
+_PLACE = re.compile(r"\{(?:index|([1-9]))\}")
 Word = str | bool | frozenset[str]
 
 
@@ -35,17 +37,13 @@ class Whole(StrEnum):
 def instance(oid: Oid, index: str) -> Oid:
     """The instance of a column in a row.
 
-    The index goes where the OID says ``{index}`` or ``{1}``, ``{2}`` for its parts, else to the end. What ends in 0
-    is a scalar's instance already, the same for all rows.
+    The index goes where the OID says ``{index}`` or ``{1}``, ``{2}`` for its parts, 0 where it has no such part, else
+    to the end. What ends in 0 is a scalar's instance already, the same for all rows.
     """
-    if not index:
-        return oid
-    if "{" not in oid:
-        return oid if oid.endswith(".0") else f"{oid}.{index}"
-    filled = oid.replace("{index}", index)
-    for number, part in enumerate(index.split("."), 1):
-        filled = filled.replace(f"{{{number}}}", part)
-    return filled
+    if "{" in oid:
+        parts = dict(enumerate(index.split("."), 1)) if index else {}
+        return _PLACE.sub(lambda place: parts.get(int(place[1]), "0") if place[1] else index or "0", oid)
+    return oid if not index or oid.endswith(".0") else f"{oid}.{index}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from eman_backends.snmp import PLUGIN
 from eman_backends.snmp.readings import cell, readings
-from eman_backends.snmp.tables import FOLDER, Kind, Section, Table, TableError, Whole, load, read
+from eman_backends.snmp.tables import FOLDER, Kind, Section, Table, TableError, Whole, instance, load, read
 from eman_netconf.backend import Method, Point, Quantity, Supply
 
 HEAD = 'title = "A device"\nsource = "nowhere"\nbase = "1.3.6.1"\n[match]\nprobe = ".1"\n'
@@ -151,6 +151,14 @@ BROKEN = {
         + 'readings = [{ quantity = "current", oid = ".1", exponent = { oid = ".2", words = { 8 = "milli" } } }]',
         "exponent: words: has a meaning that is no whole number",
     ),
+    "text with a word that is no column": (
+        OUTLET + 'label = "Outlet {number}"',
+        "interface[1]: label: 'Outlet {number}' has a word that is no part of a row's index",
+    ),
+    "identifier of a part of no row": (
+        '[entity]\nforeign-ids = [{ kind = "peth-pse-port", value = "{1}" }]',
+        "entity: foreign-ids: peth-pse-port: '{1}' has a word that is no part",
+    ),
     "index of a part that cannot be": (OUTLET + 'label = { oid = ".1.{0}" }', "label: oid: '.1.{0}' is not an OID"),
 }
 
@@ -202,6 +210,23 @@ def test_identifier_kinds_are_identities_of_the_model() -> None:
         for one in section.identifiers
     }
     assert used <= kinds
+
+
+@pytest.mark.parametrize(
+    ("oid", "index", "expected"),
+    [
+        ("1.3.5", "2.7", "1.3.5.2.7"),
+        ("1.3.5.0", "2.7", "1.3.5.0"),
+        ("1.3.5", "", "1.3.5"),
+        ("1.3.{index}.5", "2.7", "1.3.2.7.5"),
+        ("1.3.{2}.{1}", "2.7", "1.3.7.2"),
+        ("1.3.{3}.{index}", "2.7", "1.3.0.2.7"),
+        ("1.3.{1}.{index}", "", "1.3.0.0"),
+    ],
+)
+def test_the_index_goes_where_the_table_says(oid: str, index: str, expected: str) -> None:
+    """To the end, or to its places; a device whose index has fewer parts is asked for what it has not."""
+    assert instance(oid, index) == expected
 
 
 def test_numbers_keep_their_decimals(tmp_path: Path) -> None:
