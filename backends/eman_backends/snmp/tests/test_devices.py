@@ -10,7 +10,7 @@ import pytest
 from eman_backends.snmp.readings import readings
 from eman_backends.snmp.survey import choose, survey
 from eman_backends.snmp.tables import GENERIC, load
-from eman_backends.snmp.tables.walk import Walk
+from eman_backends.snmp.tables.walk import Value, Walk
 from eman_backends.snmp.tests.agent import serving
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.scripted import FOLDER, Device, walked
@@ -63,6 +63,33 @@ async def test_the_wire_tells_what_a_walk_tells(make: Make, name: str) -> None:
         (one.point, one.quantity, one.phase, one.value) for one in result.readings
     }
     assert not told.missing
+
+
+NONSENSE: dict[str, Value] = {
+    "nothing": b"",
+    "noise": bytes(range(256)),
+    "too long": b"9" * 5000,
+    "a text": b"16A of {index} \x00 and more",
+    "zero": 0,
+    "much": 2**64 - 1,
+    "little": -(2**31),
+    "a name": "1.3.6.1.4.1",
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+@pytest.mark.parametrize("name", FAMILIES)
+async def test_a_device_that_talks_nonsense_is_not_believed_and_harms_nobody(name: str, nonsense: Value) -> None:
+    """Whatever stands in all objects, or in every second, names stay legal and values stay of their kind."""
+    for step in (1, 2):
+        walk, tables = walked(name), load()
+        chosen = await choose(walk, tables, ())
+        for oid in list(walk.values)[::step]:
+            walk.values[oid] = nonsense
+        inventory, plan = await survey(walk, chosen, tables[GENERIC])
+        result = readings(plan.cells, walk.values, 5.0)
+        check_inventory(inventory)
+        check_pass(inventory, result)
 
 
 async def test_raritan_tells_the_digits_of_each_sensor() -> None:
