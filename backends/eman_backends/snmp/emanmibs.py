@@ -347,12 +347,13 @@ def _tell_context(builder: Builder, objects: Objects, index: int, local: str) ->
     }
     identifiers = [ForeignId(kind, value, persistence=Persistence.UNKNOWN) for kind, value in numbers if value]
     builder.entity(local, foreign_ids=tuple(identifiers), **known)
-    direction = DIRECTIONS.get(_code(told(INTERFACE)))
+    feeding = _feeding(builder, told)
+    direction = DIRECTIONS.get(_code(told(INTERFACE)), Direction.INLET if feeding else None)
     if direction is not None:
-        builder.interface(InterfaceInfo(direction.value, direction, connected_to=_fed(builder, told)), local)
+        builder.interface(InterfaceInfo(direction.value, direction, connected_to=feeding), local)
 
 
-def _fed(builder: Builder, told: Callable[[Oid], Value | None]) -> tuple[Peer, ...]:
+def _feeding(builder: Builder, told: Callable[[Oid], Value | None]) -> tuple[Peer, ...]:
     """The port of this device that feeds the object with Power over Ethernet."""
     port = f"{number(told(PORT_GROUP)) or 0}.{number(told(PORT)) or 0}"
     return tuple(

@@ -293,9 +293,10 @@ async def test_context_and_relations() -> None:
     assert one.relationships == (RelationInfo("powered-by", ""), RelationInfo("metered-by", elsewhere))
 
 
-async def test_an_object_may_be_fed_by_a_port_of_its_device() -> None:
+@pytest.mark.parametrize("kind", [((14, 0),), ()], ids=["inlet", "not told"])
+async def test_an_object_may_be_fed_by_a_port_of_its_device(kind: tuple[tuple[int, int], ...]) -> None:
     """eoEthPortIndex and eoEthPortGrpIndex lead to the PoE port, which is at the other end of its inlet."""
-    values = server() | {f"{CONTEXT}.1.1.{column}.7": value for column, value in ((1, 4), (2, 1), (12, 0), (14, 0))}
+    values = server() | {f"{CONTEXT}.1.1.{column}.7": value for column, value in ((1, 4), (2, 1), (12, 0), *kind)}
 
     async def ports(client: Asks, builder: Builder) -> None:
         del client
