@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping
 
 from eman_netconf.backend import Context, Inventory, Pass, Point, Reading, Refused, Supply, Unavailable
 
 from .client import Client
+from .complete import Value
 from .explorers import Exploration
 from .readings import Plan, shared
 from .settings import Target
@@ -16,6 +18,7 @@ from .tables import GENERIC, Table, names
 from .traps import Ear
 
 SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+REBUILT = 900.0  # seconds from one time that a device says it has other parts to the next that is believed
 DOUBTS = 5  # attempts to open, one after the other, at which a device must look like less before that is believed
 
 
@@ -29,6 +32,8 @@ class Snmp:
         self._client = Client(target, context.random, context.log, fast=fast)
         self._exploration = Exploration()
         self._plan: Plan | None = None
+        self._witnessed: Value | None = None  # what the witness of the plan said in the first pass
+        self._rebuilt = -math.inf  # when it last said something else, by the monotonic clock
         self._read_as: tuple[Table, ...] = ()
         self._doubts = 0
         self._said = ""
@@ -45,6 +50,7 @@ class Snmp:
             self._client.close()
             raise
         self._client.rest()
+        self._witnessed = None
         self._plan = shared(plan)
         self._restarted = False
         return inventory
@@ -54,9 +60,12 @@ class Snmp:
         plan = self._opened()
         if self._restarted:
             return Pass((), outdated=True)
-        values = await self._client.get(plan.oids or [SYS_UP_TIME])
-        if not values:
+        about = [plan.witness] if plan.witness is not None else []
+        values = await self._client.get([*about, *plan.oids] or [SYS_UP_TIME])
+        if not values or (plan.oids and values.keys() <= set(about)):
             raise Unavailable(f"{self._target} answers, but tells none of its values any more")
+        if self._is_rebuilt(values.get(plan.witness or "")):
+            return Pass((), outdated=True)
         at = self._context.clock().wall
         if len(plan.parts) == 1:
             return plan.parts[0].read(values, at)
@@ -112,6 +121,16 @@ class Snmp:
         self._hush()
         self._plan = None
         self._client.close()
+
+    def _is_rebuilt(self, told: Value | None) -> bool:
+        """Whether the device says that its parts are others than in the first pass; some say so all the time."""
+        if self._witnessed is None:
+            self._witnessed = told
+        now = self._context.clock().mono
+        if told in {None, self._witnessed} or now - self._rebuilt < REBUILT:
+            return False
+        self._rebuilt = now
+        return True
 
     def _hush(self) -> None:
         if self._ear is not None:

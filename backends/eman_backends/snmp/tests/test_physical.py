@@ -5,31 +5,40 @@ Devices that are no recordings are made by hand, with the numbers that such equi
 
 from __future__ import annotations
 
+import logging
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pysnmp.proto import rfc1902
 
+from eman_backends.snmp.backend import Snmp
 from eman_backends.snmp.builder import Builder
 from eman_backends.snmp.complete import Value
 from eman_backends.snmp.containment import Kind
 from eman_backends.snmp.explorers import Exploration
-from eman_backends.snmp.physical import MOST_PARTS, MOST_ROWS, explore, identify
+from eman_backends.snmp.physical import LAST_CHANGE, MOST_PARTS, MOST_ROWS, explore, identify
 from eman_backends.snmp.sensors import Sense, Sensor, measures
 from eman_backends.snmp.settings import Community, Target
 from eman_backends.snmp.survey import Asks
+from eman_backends.snmp.tables import load
+from eman_backends.snmp.tests.agent import Agent, oid, serving
+from eman_backends.snmp.tests.agent import switch as agent_switch
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.counterparts import place_of_recordings, simulate, temporary
 from eman_backends.snmp.tests.mibs import ENTITY, SENSOR, Walk, explored, part, passed, recording, sensor, written
 from eman_backends.snmp.tests.told import of
 from eman_netconf.backend import (
+    Context,
     Direction,
     EntityInfo,
     ForeignId,
     Inventory,
     Method,
+    Now,
     Pass,
     Persistence,
     Point,
@@ -453,3 +462,28 @@ async def test_a_device_that_told_its_parts_once_is_waited_for() -> None:
     silent.deaf = False
     assert await attempts(1, exploration, walk) == [4]
     assert not walk.said
+
+
+async def test_a_device_that_gets_other_parts_is_opened_again(tmp_path: Path) -> None:
+    """When entLastChangeTime moves, the inventory is outdated; where it moves all the time, four times in an hour."""
+    now = 0.0
+    parts = {name: rfc1902.Integer32(value) for name, value in switch().items() if isinstance(value, int)}
+    agent = Agent(agent_switch() | parts | {LAST_CHANGE: rfc1902.TimeTicks(10)})
+    context = Context("it", lambda: Now(now, now), Random(7), tmp_path, logging.getLogger(__name__))
+    async with serving(agent):
+        backend = Snmp(Target("127.0.0.1", agent.port, Community("public")), load(), context)
+        try:
+            before = await backend.open()
+            assert not (await backend.read()).outdated
+            del agent.tree[oid(f"{ENTITY}.5.21")]
+            agent.order.remove(oid(f"{ENTITY}.5.21"))
+            for wait, outdated in ((60, True), (60, False), (700, False), (200, True), (60, False)):
+                agent.tree[oid(LAST_CHANGE)] = rfc1902.TimeTicks(int(now) + 20)
+                now += wait
+                result = await backend.read()
+                assert result.outdated is outdated
+                if outdated:
+                    assert len((await backend.open()).entities) == len(before.entities) - 1
+                    await backend.read()
+        finally:
+            await backend.close()
