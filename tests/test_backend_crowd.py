@@ -18,8 +18,13 @@ from pathlib import Path
 import pytest
 
 import eman_backends._blueprint as blueprint
+import eman_backends.modbus as modbus
+import eman_backends.nut as nut
 import eman_backends.snmp as snmp
 from eman_backends._blueprint.tests.contract import Clamp
+from eman_backends.modbus.tests.counterparts import Device as Registers
+from eman_backends.modbus.tests.counterparts import eastron
+from eman_backends.nut.tests.counterparts import shared
 from eman_backends.snmp.tests.counterparts import snmpd
 from eman_netconf.backend import Inventory, LinkState, Outcome, Pass, Plugin, Settings
 from eman_netconf.server.clock import Clock
@@ -87,9 +92,29 @@ async def poe_switch() -> AsyncIterator[Settings]:
     yield {"address": "127.0.0.1", "port": device.port, "v2c": {"community": "public"}}
 
 
+@asynccontextmanager
+async def meter() -> AsyncIterator[Settings]:
+    device = await asyncio.to_thread(Registers, {1: eastron(0x0070, {0: 230.0, 52: 3450.0})})
+    yield {
+        "address": "127.0.0.1",
+        "port": device.port,
+        "answer-time": 5.0,
+        "unit": [{"id": 1, "table": "eastron-sdm630"}],
+    }
+    await asyncio.to_thread(device.close)
+
+
+@asynccontextmanager
+async def ups() -> AsyncIterator[Settings]:
+    server = await asyncio.to_thread(shared)
+    yield {"address": "127.0.0.1", "port": server.port, "device": "desk"}
+
+
 #: What there may be a thousand of: the plugin, and one device that many may ask at once, as settings.
 CROWDS: dict[str, tuple[Plugin, Callable[[], AbstractAsyncContextManager[Settings]]]] = {
     "blueprint": (blueprint.PLUGIN, clamp),
+    "modbus": (modbus.PLUGIN, meter),
+    "nut": (nut.PLUGIN, ups),
     "snmp": (snmp.PLUGIN, poe_switch),
 }
 
