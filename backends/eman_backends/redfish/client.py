@@ -167,7 +167,10 @@ class Client:
         elif answer.status in _BUSY:
             raise self._busy(answer)
         else:
-            raise Unavailable(f"{self._target} does not let us log in: {sentence(answer.status, answer.document)}")
+            said = sentence(answer.status, answer.document)
+            if self._target.password:  # some repeat what they were told
+                said = said.replace(self._target.password, "***")
+            raise Unavailable(f"{self._target} does not let us log in: {said}")
 
     async def _log_out(self) -> None:
         credentials = self._credentials()

@@ -51,6 +51,14 @@ class Draft:
         """A point of it, as long as its name is not settled."""
         return Point(self.key, interface, battery)
 
+    def free(self, name: str) -> str:
+        """A name that no other interface has."""
+        found, count = name, 1
+        while found in self.interfaces:
+            count += 1
+            found = f"{name}-{count}"
+        return found
+
 
 class Service(NamedTuple):
     """What is known of a service: what it has, how it is read, what it can be told."""

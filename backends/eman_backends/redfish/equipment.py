@@ -54,7 +54,7 @@ async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str, direction: 
     circuit = await drafts.library.get(at)
     if not describe.there(circuit):
         return
-    name = _free(draft, describe.slug(_NAMES[kind], describe.identifier(circuit, at)))
+    name = draft.free(describe.slug(_NAMES[kind], describe.identifier(circuit, at)))
     made = describe.interface(circuit, name, direction)
     draft.interfaces[name] = made
     place = await drafts.place(circuit, at, draft.point(name), direction, direct=made.current_type == "dc")
@@ -65,7 +65,7 @@ async def _outlet(drafts: Drafts, draft: Draft, at: str) -> None:
     outlet = await drafts.library.get(at)
     if not describe.there(outlet):
         return
-    name = _free(draft, describe.slug("outlet", describe.identifier(outlet, at)))
+    name = draft.free(describe.slug("outlet", describe.identifier(outlet, at)))
     info = await drafts.library.get(path_of(dig(outlet, "Actions", "#Outlet.PowerControl", "@Redfish.ActionInfo")))
     switch = action(outlet, "Outlet.PowerControl", "PowerState", info)
     made = describe.interface(outlet, name, Direction.OUTLET, switchable=switch is not None)
@@ -98,12 +98,3 @@ async def _branch(drafts: Drafts, draft: Draft, at: str) -> None:
     current, _ = describe.volts(dig(circuit, "NominalVoltage"))
     place = await drafts.place(circuit, at, branch.point(), direct=current == "dc")
     drafts.tell(place.circuit(circuit))
-
-
-def _free(draft: Draft, name: str) -> str:
-    """A name that no other interface of the unit has."""
-    found, count = name, 1
-    while found in draft.interfaces:
-        count += 1
-        found = f"{name}-{count}"
-    return found

@@ -63,7 +63,7 @@ async def _supplies(drafts: Drafts, draft: Draft, path: str | None) -> list[Deci
     capacities = []
     for at in await drafts.library.members(path, depth=2):
         supply = await drafts.library.get(at)
-        if not describe.there(supply) or drafts.full:
+        if not describe.there(supply) or drafts.full or at in drafts.found:  # which another chassis shows as well
             continue
         capacities.append(number(supply, "PowerCapacityWatts") or Decimal(0))
         name = _supply(drafts, draft, at, supply)
@@ -88,9 +88,7 @@ async def _supplies(drafts: Drafts, draft: Draft, path: str | None) -> list[Deci
 
 def _supply(drafts: Drafts, draft: Draft, at: str, supply: Document) -> str:
     """A power supply: an inlet of the device, and a component of it. The name of both."""
-    name = describe.slug("psu", describe.identifier(supply, at))
-    while name in draft.interfaces:
-        name += "-2"
+    name = draft.free(describe.slug("psu", describe.identifier(supply, at)))
     draft.interfaces[name] = describe.inlet(supply, name)
     drafts.supplies[at] = draft.point(name)
     drafts.add(at, name, attributes=describe.attributes(supply), inside=draft.key, entity_class="component")

@@ -10,7 +10,7 @@ from eman_netconf.backend import Point, Supply, Unavailable
 from tests.traces import CancelledAt, leaves_nothing
 
 from . import mockups
-from .bmc import SESSIONS, Bmc, failure, serving
+from .bmc import PASSWORD, SESSIONS, Bmc, failure, serving
 from .conftest import Make
 
 CYCLES = 200
@@ -88,6 +88,14 @@ async def test_a_password_that_was_changed_is_tried_once_in_a_pass(make: Make) -
         with pytest.raises(Unavailable, match="does not let us log in: The user name or the password is wrong"):
             await backend.read()
         assert len(bmc.requests) - before == 3  # the question, whether the session is known, the login
+
+
+async def test_a_password_is_not_repeated(make: Make) -> None:
+    """A service that answers with the password it was told does not bring it into an error."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        bmc.answers["POST", SESSIONS] = [failure(400, f"The value {PASSWORD} for Password is not valid.")]
+        with pytest.raises(Unavailable, match=r"The value \*\*\* for Password is not valid"):
+            await make(bmc).open()
 
 
 async def test_a_service_that_lets_nobody_in_for_a_while_is_read_later(make: Make) -> None:

@@ -97,6 +97,19 @@ async def test_blades_are_in_their_enclosure(make: Make) -> None:
     assert {it.entity_class for it in found.values()} == {"device"}
 
 
+async def test_supplies_that_two_chassis_show_are_there_once(make: Make) -> None:
+    """Blades that show the power supplies of their enclosure do not have them as well."""
+    tree = mockups.new_server()
+    shared = tree[f"{V1}/Chassis/1U"]["PowerSubsystem"]
+    tree[f"{V1}/Chassis/Backplane"]["PowerSubsystem"] = shared
+    supplies = f"{V1}/Chassis/1U/PowerSubsystem/PowerSupplies"
+    for at in (f"{supplies}/Bay1", f"{supplies}/Bay2"):
+        tree[at]["Id"] = "same"
+    found = await entities(tree, make)
+    assert [it.name for it in found[""].interfaces] == ["psu-same", "psu-same-2"]
+    assert {"psu-same", "psu-same-2"} < set(found)
+
+
 async def test_chassis_that_are_in_each_other_are_in_nobody(make: Make) -> None:
     """A service whose containment goes in a circle is read as well; the circle is opened."""
     tree = mockups.old_server()
