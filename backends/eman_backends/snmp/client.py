@@ -60,6 +60,7 @@ class Client:
         self._address = ""
         self._tries = target.retries + 1
         self._chunk = target.max_variables  # in a GET
+        self._silent = False  # an answer did not come, and since then none to as many variables
         self._losses = 0  # of answers to so many variables:
         self._lost = 0
         self._bulk = target.bulk
@@ -231,8 +232,8 @@ class Client:
     async def _get(self, names: Sequence[Oid]) -> tuple[dict[Oid, Value], Sequence[Oid]]:
         """The values of one GET, and the names that are still to be asked for.
 
-        The complete path fills in what the fast one could not tell. Where the answer does not come, the last try asks
-        for half: some devices lose answers that are longer than a packet.
+        The complete path fills in what the fast one could not tell. Where an answer did not come in one pass, the last
+        try of the next asks for half: some devices lose answers that are longer than a packet.
         """
         values: dict[Oid, Value] = {}
         tried = 0
@@ -255,13 +256,14 @@ class Client:
             return values, ()
         if tried == self._tries:
             raise self._silence("does not answer")
-        if self._tries == 1 or len(names) == 1:
-            return values | await self._get_completely(names, self._tries - tried), ()
-        if self._tries - tried > 1:
+        halved = self._silent and self._tries > 1 and len(names) > 1
+        if wholes := self._tries - tried - halved:
             try:
-                values |= await self._get_completely(names, self._tries - tried - 1)
+                values |= await self._get_completely(names, wholes)
             except Unavailable:
-                pass
+                if not halved:
+                    self._silent = True
+                    raise
             else:
                 self._arrived(names)
                 return values, ()
@@ -269,14 +271,16 @@ class Client:
         values |= await self._get_completely(names[:half], 1)
         self._losses, self._lost = self._losses + 1, len(names)
         if self._losses >= LOSSES:
-            self._losses = 0
+            self._losses = self._lost = 0
+            self._silent = False
             self._chunk = min(self._chunk, half)
             self.say(f"answers {half} variables in a request, but loses {len(names)}; it is asked for fewer")
         return values, names[half:]
 
     def _arrived(self, names: Sequence[Oid]) -> None:
         if len(names) >= self._lost:
-            self._losses = 0
+            self._losses = self._lost = 0
+            self._silent = False
 
     async def _try_again(self, names: Collection[Oid]) -> dict[Oid, Value]:
         """Now and then, what the device refused: one name, and while it is told now, the next."""
@@ -342,16 +346,16 @@ class Client:
 
     async def _ask(self, kind: Kind, names: Sequence[Oid], *, tries: int = 0, repetitions: int = 0) -> Answer:
         """One question, asked again while there is no answer. Raises Unavailable."""
-        reason = ""
-        for _ in range(tries or self._tries):
-            await self._pace()
-            try:
-                return await self._complete.ask(kind, names, wait=ANSWER / self._tries, repetitions=repetitions)
-            except NoAnswerError as error:
-                reason = str(error)
-            except RejectedError as error:
-                raise Unavailable(f"{self._target}: {error}") from None
-        raise self._silence(reason)
+        tries = tries or self._tries
+        await self._pace()
+        try:
+            return await self._complete.ask(
+                kind, names, wait=ANSWER * tries / self._tries, tries=tries, repetitions=repetitions
+            )
+        except NoAnswerError as error:
+            raise self._silence(str(error)) from None
+        except RejectedError as error:
+            raise Unavailable(f"{self._target}: {error}") from None
 
     async def _pace(self) -> None:
         """Wait until the device may be asked again."""

@@ -13,6 +13,7 @@ from pyasn1.type import univ
 from pysnmp.proto import rfc1902, rfc1905
 from pysnmp.proto.api import v2c
 
+from .envelope import take_apart
 from .settings import Community, Target, User
 from .usm import Message, Usm, stretch
 from .writes import Syntax, Write
@@ -72,18 +73,27 @@ class Complete:
         self._random = randomness
         self._waiting: dict[int, asyncio.Future[Answer | Message]] = {}
         self._longest = SHORTEST
+        self._tries = 1
+        self._distance = 0.0  # seconds from one try to the next
         self._socket: asyncio.DatagramTransport | None = None
-        self._refused = False
         self._usm: Usm | None = None
 
     async def ask(
-        self, kind: Kind, names: Sequence[Oid], *, wait: float, repetitions: int = 0, write: Write | None = None
+        self,
+        kind: Kind,
+        names: Sequence[Oid],
+        *,
+        wait: float,
+        tries: int = 1,
+        repetitions: int = 0,
+        write: Write | None = None,
     ) -> Answer:
         """One request, one answer, within ``wait`` seconds. Raises NoAnswerError, RejectedError.
 
-        A request is sent once; only one that the device reports not to have processed is sent anew. ``write`` belongs
-        to a SET.
+        A request is sent as often as there are ``tries``, at equal distances, and the answer to any counts; only what
+        the device reports not to have processed is sent anew. ``write`` belongs to a SET, which has one try.
         """
+        self._tries, self._distance = tries, wait / tries
         given = v2c.null if write is None else _TYPES[write.syntax](write.value)
         self._longest = max(SHORTEST, RECKONED * len(names) * max(repetitions, 1))
         try:
@@ -175,8 +185,12 @@ class Complete:
         waiting: asyncio.Future[Answer | Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         try:
-            self._socket.sendto(datagram)
-            return await waiting
+            for _ in range(self._tries):
+                self._socket.sendto(datagram)
+                await asyncio.wait({waiting}, timeout=self._distance)
+                if waiting.done():
+                    return waiting.result()
+            raise TimeoutError
         finally:
             del self._waiting[number]
 
@@ -194,6 +208,8 @@ class Complete:
 
     def _parse(self, datagram: bytes) -> tuple[int, Answer | Message]:
         if self._usm is not None:
+            if take_apart(datagram).number not in self._waiting:
+                raise ValueError("not an answer to anything asked, and nothing is to be learned from it")
             message = self._usm.unwrap(datagram)
             return message.number, message
         message, _ = decoder.decode(datagram, asn1Spec=v2c.Message())

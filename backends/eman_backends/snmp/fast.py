@@ -19,6 +19,9 @@ try:
 except ImportError:  # the extra "fast" is not installed
     INSTALLED = False
 
+# The library takes the device's time from its last answer and does not go on from there; a device takes nothing that is
+# 150 seconds old (RFC 3414 section 2.2.3). After so many seconds without an answer it is asked for its time.
+FORGOTTEN = 60.0
 _NO_LIMIT: Any = None  # who asks keeps the time; gufo hands this on to asyncio.wait_for
 _TYPES = {int, bytes, str}  # of values that mean something here
 _AUTH = {
@@ -48,6 +51,8 @@ class Fast:
         self._target = target
         self._address = address
         self._session: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = 0.0  # about when the device last answered, by the loop's time
 
     async def get(self, names: Sequence[Oid]) -> dict[Oid, Value]:
         """The values the device gave; its caller keeps the time. Raises OSError, UnusableError.
@@ -57,6 +62,9 @@ class Fast:
         try:
             if self._session is None:
                 self._session = await self._begin()
+            elif self._loop.time() - self._heard_at > FORGOTTEN:
+                await self._session.refresh()
+            self._heard_at = self._loop.time()
             values = await self._session.get_many(names)
         except (TimeoutError, OSError, asyncio.CancelledError):
             self._forget_engine()

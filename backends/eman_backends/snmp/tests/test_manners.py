@@ -106,6 +106,25 @@ async def test_a_lost_answer_is_asked_for_again(make: Make) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("hasty")
+async def test_a_slow_answer_counts(fast: bool) -> None:
+    """An answer that comes after the request was sent again is the answer: a slow device is read, with more waiting."""
+    del fast
+
+    def slow(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
+        kept.append(agent.answer(pdu))
+        return [kept[0]] if len(kept) == 3 else []
+
+    kept: list[bytes] = []
+    async with serving(Agent(switch(), slow)) as agent:
+        client = Client(at(agent.port, retries=3), random.Random(1), logging.getLogger(__name__), fast=False)
+        try:
+            assert await client.get(["1.3.6.1.2.1.1.5.0"]) == {"1.3.6.1.2.1.1.5.0": b"switch-1"}
+        finally:
+            client.close()
+        assert len(kept) == 3
+
+
 async def test_a_device_that_falls_silent_in_the_midst_gives_what_it_gave(make: Make) -> None:
     """Values that came are readings; points of which nothing came are missing, with the reason."""
     answered: list[int] = []
@@ -186,7 +205,7 @@ async def test_too_big_answers_are_asked_for_in_smaller_parts(make: Make) -> Non
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_device_that_loses_long_answers_is_asked_for_less(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """Where answers to many variables get lost the last try asks for half; after some passes only half is asked for."""
+    """After a pass without an answer the last try asks for half; where that helps, only half is asked for soon."""
     careless = False
 
     def loses(agent: Agent, pdu: Any, _: bytes) -> Datagrams:
@@ -196,18 +215,17 @@ async def test_a_device_that_loses_long_answers_is_asked_for_less(make: Make, ca
         backend = make(at(agent.port, max_variables=10))
         await backend.open()
         careless = True
+        with pytest.raises(Unavailable):
+            await backend.read()
         for _ in range(seam.LOSSES):
             result = await backend.read()
             assert len(result.readings) == 9
             assert not result.missing
         asked = len(agent.seen)
         assert len((await backend.read()).readings) == 9
-        assert agent.sizes[asked:] == [5, 5]
+        assert max(agent.sizes[asked:]) == 5
     said = [record.getMessage() for record in caplog.records]
-    assert (
-        said.count(f"127.0.0.1 port {agent.port} answers 5 variables in a request, but loses 10; it is asked for fewer")
-        == 1
-    )
+    assert len([text for text in said if " answers 5 variables in a request, but loses " in text]) == 1
 
 
 async def test_a_value_that_the_device_fails_to_tell_is_left_out(make: Make) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eman_backends.snmp import fast as quick
 from eman_backends.snmp.complete import Complete, Kind, RejectedError
 from eman_backends.snmp.settings import Community, Target, User
 from eman_backends.snmp.tests.conftest import Make
@@ -124,6 +125,19 @@ async def test_a_device_that_restarted_is_asked_for_its_time_again(agent: Counte
         assert isinstance(answer.variables[0][1], int)
     finally:
         way.close()
+
+
+async def test_a_device_that_is_read_seldom_is_asked_for_its_time(
+    make: Make, agent: Counterpart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where passes are far apart, with every level of security, the time of the device is learned before each."""
+    monkeypatch.setattr(quick, "FORGOTTEN", -1.0)
+    for user in USERS:
+        backend = make(target(agent, user))
+        await backend.open()
+        for _ in range(2):
+            assert of(await backend.read(), Point("pse-1")) == {Quantity.ACTIVE_POWER: 212}
+        assert backend._client._fast_failures == 0
 
 
 async def test_a_rejection_ends(agent: Counterpart) -> None:
