@@ -309,9 +309,13 @@ def all_read(session: manager.Manager) -> None:
     until(lambda: len(texts(session, read)) == count, "all devices were read")
 
 
-def act(session: manager.Manager, id_: str, body: str, interface: str | None = None) -> etree._Element:
-    """Call an action in the control container of an entity, or of one of its interfaces."""
+def act(
+    session: manager.Manager, id_: str, body: str, interface: str | None = None, battery: str | None = None
+) -> etree._Element:
+    """Call an action in the control container of an entity, or of one of its interfaces or batteries."""
     inner = f"<control>{body}</control>"
+    if battery is not None:
+        inner = f'<battery xmlns="{NS["embat"]}"><name>{battery}</name>{inner}</battery>'
     if interface is not None:
         inner = f'<power-interface xmlns="{NS["empi"]}"><name>{interface}</name>{inner}</power-interface>'
     request = (
@@ -332,6 +336,11 @@ def set_state(session: manager.Manager, id_: str, state: str, more: str = "") ->
 
 def switch(session: manager.Manager, id_: str, interface: str, state: str, more: str = "") -> etree._Element:
     return act(session, id_, f"<switch-supply><state>{state}</state>{more}</switch-supply>", interface)
+
+
+def try_battery(session: manager.Manager, id_: str, battery: str, more: str = "") -> etree._Element:
+    """Have a battery tested."""
+    return act(session, id_, f"<test-battery>{more}</test-battery>", battery=battery)
 
 
 def edit(session: manager.Manager, inner: str) -> None:

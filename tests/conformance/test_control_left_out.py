@@ -9,11 +9,11 @@ import pytest
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import NS, edit, one, set_state, switch, texts, until
+from tests.conformance.conftest import NS, edit, one, set_state, switch, texts, try_battery, until
 from tests.conformance.installed import Installed, configure_backends, first_read, prepare
 from tests.conformance.site import interface, state_set
 
-BOXES = ("feed-b", "pdu-b", "srv-09")
+BOXES = ("feed-b", "pdu-b", "srv-09", "ups-1")
 SIMULATED = "urn:eman:yang:eman-backend-simulated"
 LIBRARY = "urn:ietf:params:xml:ns:yang:ietf-yang-library"
 
@@ -23,7 +23,7 @@ def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """A server whose bootstrap file leaves out all control."""
     server = prepare(tmp_path_factory.mktemp("read-only"))
     with server.config.open("a") as file:
-        file.write("\n[control]\npower-state = false\nsupply = false\n")
+        file.write("\n[control]\npower-state = false\nsupply = false\nbattery = false\n")
     try:
         server.start()
         with server.connect() as session:
@@ -54,10 +54,11 @@ def test_states_and_supply_can_be_read(session: manager.Manager) -> None:
 
 @pytest.mark.req("r9.3")
 def test_the_actions_are_not_there(session: manager.Manager) -> None:
-    """Actions on states and on supply are elements that the schema does not have."""
+    """Actions on states, supply and batteries are elements that the schema does not have."""
     for ask in (
         lambda: set_state(session, "srv-09", "ieee1621-off"),
         lambda: switch(session, "pdu-b", "outlet-9", "off"),
+        lambda: try_battery(session, "ups-1", "string-1"),
     ):
         with pytest.raises(RPCError) as refused:
             ask()
@@ -89,7 +90,7 @@ def test_standing_wishes_are_not_there(session: manager.Manager, below: str) -> 
 def test_the_library_tells(session: manager.Manager, client: manager.Manager) -> None:
     """The YANG library of such a server does not list the features; that of any other does."""
     path = "/yl:yang-library/yl:module-set/yl:module/yl:feature"
-    sensitive = {"control-power-state", "control-supply"}
+    sensitive = {"control-power-state", "control-supply", "control-battery"}
 
     def features(asked: manager.Manager) -> set[str]:
         data = asked.get(filter=("xpath", ({"yl": LIBRARY}, path))).data_ele

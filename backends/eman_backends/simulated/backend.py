@@ -115,6 +115,12 @@ class Simulated:
         site.limit(self._entity(site.scenario, point), None if watts is None else float(watts))
         self._answer(site)
 
+    async def test_battery(self, point: Point) -> None:
+        """Return when the box accepted it; the test goes on for a while. Raises as the contract says."""
+        site = await self._reach()
+        site.test(self._entity(site.scenario, point), point.battery or "")
+        self._answer(site)
+
     async def _reach(self) -> Site:
         """The site at the present, if the box answers. Raises Unavailable."""
         site = self._site

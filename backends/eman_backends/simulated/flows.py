@@ -7,7 +7,7 @@ number and sums are exact. Positive is received, negative is provided.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from .scenario import Entity, Kind, Scenario
@@ -22,6 +22,7 @@ class Given:
     sun: Mapping[int, int]  # per solar inverter, milliwatts it could give
     stored: Mapping[int, int]  # per storage, microjoules in its bank
     charging: Mapping[int, int]  # per storage, milliwatts its charger takes while there is supply
+    testing: Container[int] = frozenset()  # storages that carry their loads from their banks to try them
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Solver:
         """From the inlet, which charges as well; or out of the bank, which then gives more than arrives."""
         assert entity.bank is not None
         inlet = entity.inlets[0]
-        if self.live[inlet]:
+        if self.live[inlet] and entity.index not in self.given.testing:
             charging = self.given.charging.get(entity.index, 0)
             self.power[inlet] = total + charging
             self.reactive[inlet] = lagging(total + charging, entity.power_factor or 1.0)

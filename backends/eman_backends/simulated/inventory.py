@@ -198,6 +198,7 @@ def _batteries(entity: Entity, made: Made) -> tuple[BatteryInfo, ...]:
             nominal_voltage=Decimal(str(bank.volts)),
             cell_count=bank.cells,
             entity=_part(entity, string),
+            testable=True,
         )
         for string in bank.strings
     )

@@ -60,6 +60,8 @@ class Memory:
     discharged: dict[int, int]  # microjoules ever taken out of them
     swapped: dict[str, int] = field(default_factory=dict)  # how often: entity, or entity/part
     unworn: dict[str, int] = field(default_factory=dict)  # entity/string -> what was discharged when it was put in
+    testing: dict[int, tuple[str, int]] = field(default_factory=dict)  # storage -> string, and when it is over
+    tested: dict[str, str] = field(default_factory=dict)  # entity/string -> how the last test went
     charging: dict[int, int] = field(default_factory=dict)  # milliwatts, decided anew each minute
     minute: int = -1  # the minute they were decided in
     events: list[Event] = field(default_factory=list)  # a heap
@@ -123,6 +125,8 @@ def to_document(scenario: Scenario, memory: Memory) -> dict[str, Any]:
         },
         "swapped": memory.swapped,
         "unworn": memory.unworn,
+        "testing": {entities[index]: [*test] for index, test in memory.testing.items()},
+        "tested": memory.tested,
         "minute": memory.minute,
         "events": [
             [each.due, (wires if each.switch else entities)[each.target], each.value] for each in sorted(memory.events)
@@ -157,6 +161,11 @@ def from_document(scenario: Scenario, document: Mapping[str, Any], memory: Memor
                 kept[index] = value
     for kept, key in ((memory.swapped, "swapped"), (memory.unworn, "unworn")):  # absent before there were any
         kept.update((str(name), int(value)) for name, value in document.get(key, {}).items())
+    for name, (string, end) in document.get("testing", {}).items():
+        bank = scenario.entities[entities[name]].bank if name in entities else None
+        if bank is not None and string in {each.name for each in bank.strings}:
+            memory.testing[entities[name]] = str(string), int(end)
+    memory.tested.update((str(name), str(result)) for name, result in document.get("tested", {}).items())
     memory.minute = int(document["minute"])
     for due, name, value in document["events"]:
         switch = "/" in name

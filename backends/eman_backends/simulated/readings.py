@@ -13,11 +13,10 @@ from . import loads
 from .electrical import Electrical, between
 from .inventory import local
 from .scenario import Entity, Kind, String, Wire
-from .site import Site
+from .site import WORN_OUT, Site
 
 LOW = 0.3  # of a bank's charge
 CRITICAL = 0.05
-WORN_OUT = 400  # cycles
 ANALYSERS = (Kind.METER, Kind.FEED)  # their instruments tell phase angles, distortion and impedance
 
 
@@ -191,9 +190,7 @@ class _Panel:
         part = capacity / sum(round(each.capacity * each.health) for each in bank.strings)
         into = self.site.flows.battery.get(self.entity.index, 0) / 1000 * part
         volts = bank.volts * (0.94 + 0.14 * stored + (0.05 if into > 0 else -0.03 if into < 0 else 0.0))
-        unworn = self.site.memory.unworn.get(f"{self.entity.id}/{string.name}")
-        used = (self.site.discharged(self.entity) - (unworn or 0)) * part / (capacity * bank.volts * 3_600_000)
-        cycles = (string.cycles if unworn is None else 0) + int(used)
+        cycles = self.site.cycles(self.entity, string)
         if into:
             doing = "charging" if into > 0 else "discharging"
         else:
@@ -212,3 +209,4 @@ class _Panel:
         if math.isfinite(runtime):
             yield self.reading(point, Quantity.RUNTIME_REMAINING, decimal(runtime, 0))
         yield self.state(point, Quantity.ALARM, frozenset(name for name, raised in flags.items() if raised))
+        yield self.state(point, Quantity.TEST_RESULT, self.site.tested(self.entity, string))

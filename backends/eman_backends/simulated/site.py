@@ -21,7 +21,7 @@ from eman_netconf.backend import Now, Refused, Supply
 
 from . import loads, memory
 from .flows import Flows, Given, solve
-from .scenario import Entity, Kind, Scenario, Wire
+from .scenario import Entity, Kind, Scenario, String, Wire
 
 MINUTE = loads.MINUTE
 HORIZON = 15 * MINUTE  # at least so often the memory is written, in site time
@@ -29,6 +29,11 @@ ABSENCE = 4 * loads.HOUR  # longer gaps are passed in coarser steps
 RECENT = loads.HOUR  # ... except for their end
 STEPS = 400  # most of the coarser steps of one absence
 AT_ONCE = 8  # segments between two chances for others to run
+TEST = 30_000  # milliseconds that a battery test takes
+ENOUGH = 0.5  # of a bank's charge, for a test to begin
+WORN_OUT = 400  # cycles after which a string should be replaced
+WEAK = 0.7  # of the capacity when new: a string with less fails its test ...
+POOR = 0.8  # ... and one with less than this has a warning
 _LADDER = (10 * MINUTE, loads.HOUR, 6 * loads.HOUR, loads.DAY)
 _GOLDEN = 0.6180339887498949
 
@@ -154,6 +159,7 @@ class Site:
                 self.memory.supply[event.target] = Supply(event.value)
             else:
                 self.memory.state[event.target] = event.value
+        self._end_tests(at)
         for _ in self.scenario.entities:  # each round something changed; it cannot be more often than there are things
             self.flows = solve(self.scenario, self._given(at))
             self.segments += 1
@@ -168,6 +174,7 @@ class Site:
                 until = min(until, at + max(-(-left // abs(rate)), 1))
         if self.memory.events:
             until = min(until, self.memory.events[0].due)
+        until = min([until, *(end for _, end in self.memory.testing.values())])
         self._until = until
 
     def _given(self, at: int) -> Given:
@@ -176,7 +183,7 @@ class Site:
         closed = [True] * len(self.scenario.wires)
         for index, supply in kept.supply.items():
             closed[index] = supply is Supply.ON
-        return Given(closed, self._limited(drawn), sun, kept.stored, self._charging(at))
+        return Given(closed, self._limited(drawn), sun, kept.stored, self._charging(at), kept.testing)
 
     def _draw(self, at: int) -> tuple[list[int], dict[int, int]]:
         """What everything would draw when on, and the sun give; the same for the whole step."""
@@ -277,6 +284,9 @@ class Site:
         strings = {string.name for string in entity.bank.strings} if entity.bank is not None else set()
         if part in strings:
             self.memory.unworn[name] = self.memory.discharged[entity.index]
+            self.memory.tested.pop(name, None)
+            if self.memory.testing.get(entity.index, ("",))[0] == part:
+                del self.memory.testing[entity.index]
         elif part is None:
             self.memory.entities[entity.index] = memory.Meter()
             for index in (*entity.inlets, *entity.outlets):
@@ -313,6 +323,38 @@ class Site:
         else:
             raise Refused(f"{entity.id} can hold limits from {least:g} to {most:g} watts, not {watts:g}")
         self._anew(entity.index)
+
+    def test(self, entity: Entity, string: str) -> None:
+        """Have a storage carry its load from its bank for a while. Refused where that would be a risk."""
+        bank = entity.bank
+        if bank is None or string not in {each.name for each in bank.strings}:
+            raise Refused(f"{entity.id} has no battery {string!r}")
+        if entity.index in self.memory.testing:
+            raise Refused(f"{entity.id} is at a test already")
+        if not self.flows.live[entity.inlets[0]]:
+            raise Refused(f"{entity.id} runs on its batteries")
+        if self.stored(entity) < ENOUGH * bank.full:
+            raise Refused(f"{entity.id} holds too little for a test")
+        self.memory.testing[entity.index] = string, self._now + TEST
+        self._anew(entity.index)
+
+    def _end_tests(self, at: int) -> None:
+        """Tests that are over have a result."""
+        for index, (name, end) in [*self.memory.testing.items()]:
+            entity = self.scenario.entities[index]
+            assert entity.bank is not None
+            if end <= at:
+                string = next(each for each in entity.bank.strings if each.name == name)
+                self.memory.tested[f"{entity.id}/{name}"] = self._verdict(entity, string)
+                del self.memory.testing[index]
+
+    def _verdict(self, entity: Entity, string: String) -> str:
+        """How a string does under load: the worn and the weak do not carry it."""
+        new = f"{entity.id}/{string.name}" in self.memory.unworn
+        health = 1.0 if new else string.health
+        if health < WEAK or self._cycles(entity, string, self.memory.discharged[entity.index]) >= WORN_OUT:
+            return "failed"
+        return "warning" if health < POOR else "passed"
 
     def _anew(self, owner: int | None) -> None:
         """Something was told at the present: begin a new segment, and remember it."""
@@ -358,6 +400,24 @@ class Site:
     def discharged(self, entity: Entity) -> int:
         """Microjoules ever taken out of the bank of a storage."""
         return self.memory.discharged[entity.index] + max(self.memory.stored[entity.index] - self.stored(entity), 0)
+
+    def cycles(self, entity: Entity, string: String) -> int:
+        """The cycles of a string of a bank, which has its part of what was ever taken out, by its capacity."""
+        return self._cycles(entity, string, self.discharged(entity))
+
+    def _cycles(self, entity: Entity, string: String, discharged: int) -> int:
+        bank = entity.bank
+        assert bank is not None
+        whole = sum(round(each.capacity * each.health) for each in bank.strings) * bank.volts * 3_600_000
+        unworn = self.memory.unworn.get(f"{entity.id}/{string.name}")
+        used = (discharged - (unworn or 0)) / whole
+        return (string.cycles if unworn is None else 0) + int(used)
+
+    def tested(self, entity: Entity, string: String) -> str:
+        """How the last test of a string went, or goes."""
+        if self.memory.testing.get(entity.index, ("",))[0] == string.name:
+            return "in-progress"
+        return self.memory.tested.get(f"{entity.id}/{string.name}", "none")
 
     def runtime(self, entity: Entity) -> float:
         """Seconds for which the bank of a storage can carry the present load."""

@@ -89,6 +89,13 @@ TYPES: Final[Mapping[Kind, AlarmType]] = {
         description="A battery is hotter or colder than its threshold. Look after the air around it; stop charging it.",
         cleared="The temperature is well again",
     ),
+    Kind.BATTERY_TEST_FAILED: AlarmType(
+        resources=(_BATTERY,),
+        severities=(Severity.MAJOR,),
+        description="A battery has failed its last test. Do not count on it; replace it, or have it charged and "
+        "tested again.",
+        cleared="A test did not fail, or the battery was replaced",
+    ),
     Kind.THRESHOLD_CROSSED: AlarmType(
         resources=_THRESHOLDS,
         severities=(Severity.WARNING, Severity.MINOR, Severity.MAJOR, Severity.CRITICAL),

@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eman_netconf.energy.accumulation import Energy
-from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, in_thousandths
+from eman_netconf.energy.battery_tests import BatteryTest
+from eman_netconf.energy.canonical import Identities, Number, clipped, decimal64, in_thousandths, optional
 from eman_netconf.energy.effects import Effect
+from eman_netconf.energy.requests import Request
 from eman_netconf.energy.taps import Taps, millionths
 from eman_netconf.energy.values import BatteryInfo, Method, Quantity, Reading
 from eman_netconf.yang.schema import SchemaNode
@@ -30,6 +32,7 @@ class Alarm(StrEnum):
     CRITICAL = "critical"
     AGING = "aging"
     TEMPERATURE = "temperature"
+    TEST_FAILED = "test-failed"
 
 
 def _whole(value: Number) -> str:
@@ -53,7 +56,7 @@ _GAUGES: Mapping[Quantity, _Gauge] = {
     Quantity.TEMPERATURE: _Gauge("temperature", decimal64(1), -274, 1e6),
     Quantity.RUNTIME_REMAINING: _Gauge("runtime-remaining", decimal64(3), 0, 1e12),
 }
-QUANTITIES = frozenset({*_GAUGES, Quantity.CHARGING_STATE, Quantity.ALARM})
+QUANTITIES = frozenset({*_GAUGES, Quantity.CHARGING_STATE, Quantity.ALARM, Quantity.TEST_RESULT})
 
 
 #: What is worked out from a quantity where the device does not tell it.
@@ -79,7 +82,9 @@ class _Threshold(NamedTuple):
 
 
 #: What a reading of these changes is remembered over a restart.
-_REMEMBERED = frozenset({Quantity.CYCLE_COUNT, Quantity.BATTERY_CURRENT, Quantity.CHARGING_STATE, Quantity.ALARM})
+_REMEMBERED = frozenset(
+    {Quantity.CYCLE_COUNT, Quantity.BATTERY_CURRENT, Quantity.CHARGING_STATE, Quantity.ALARM, Quantity.TEST_RESULT}
+)
 #: A value that hovers at its threshold must not raise and clear the alarm with every reading.
 _THRESHOLDS = (
     _Threshold("low-charge", Quantity.CHARGE, Alarm.LOW, -1, 1, 0.01),
@@ -129,6 +134,8 @@ class BatteryNodes:
         self.alarm = battery.child("alarm")
         self.active = self.alarm.child("active")
         self.thresholds = {threshold.leaf: self.alarm.child(threshold.leaf) for threshold in _THRESHOLDS}
+        self.test = battery.child("test")
+        self.control = optional(battery, "control")
 
 
 class Seat:
@@ -170,6 +177,7 @@ class Battery:
         "node",
         "seat",
         "taps",
+        "test",
     )
 
     def __init__(self, nodes: BatteryNodes, name: str) -> None:
@@ -183,6 +191,7 @@ class Battery:
         self.meter: Meter | None = None  # of the entity it is
         self.hidden = False  # unreachable for long: its values are not known
         self.keep: Callable[[], None] | None = None  # what is remembered of it is not what it was
+        self.test = BatteryTest()
         self._limits: tuple[tuple[_Threshold, Decimal], ...] = ()
         self._forget()
 
@@ -198,6 +207,7 @@ class Battery:
         self.last_full_cycle: float | None = None
         self.charge = Energy()  # milliampere-hours in and out, from the current
         self.discharges = 0
+        self.test.forget()
 
     @property
     def entity(self) -> str | None:
@@ -261,6 +271,11 @@ class Battery:
             if not isinstance(value, frozenset):
                 return None
             self._device_alarms = frozenset(alarm for alarm in Alarm if alarm in value)
+        elif quantity is Quantity.TEST_RESULT:
+            told = self.test.take(value, reading.at)
+            if told is None:
+                return None
+            events += [Event("battery-tested", told)] if told else []
         else:
             gauge = _GAUGES[quantity]
             try:
@@ -275,6 +290,15 @@ class Battery:
         if (events or quantity in _REMEMBERED) and self.keep is not None:
             self.keep()
         return events
+
+    @property
+    def spent(self) -> bool:
+        """Whether there is too little in it for a test."""
+        return not self.active.isdisjoint((Alarm.LOW, Alarm.CRITICAL))
+
+    def asked(self, request: Request) -> None:
+        """A wish for a test goes on."""
+        self.test.request, self.node = request, None
 
     def _count(self, quantity: Quantity, reading: Reading, mono: float, longest: float) -> None:
         """What adds up over the life of a battery."""
@@ -365,10 +389,15 @@ class Battery:
         beyond = frozenset(threshold.leaf for threshold, limit in self._limits if self._is_beyond(threshold, limit))
         before = self.active
         self._beyond = beyond
-        self.active = self._device_alarms | {each.alarm for each, _ in self._limits if each.leaf in beyond}
+        self.active = self._alarms()
         if before != self.active:
             self.node = None
         return self._tell(before)
+
+    def _alarms(self) -> frozenset[Alarm]:
+        """The warnings that are in force by what is known."""
+        failed = {Alarm.TEST_FAILED} if self.test.failed else set()
+        return self._device_alarms | {each.alarm for each, _ in self._limits if each.leaf in self._beyond} | failed
 
     def _is_beyond(self, threshold: _Threshold, limit: Decimal) -> bool:
         """Whether the value is beyond a limit; one that is not known is where it was."""
@@ -423,6 +452,9 @@ class Battery:
             self._lay_readings(children)
         if self.charge.start is not None:
             children[nodes.statistics] = self._render_statistics(self.charge.start)
+        test = self.test.render(nodes.test)
+        if test is not None:
+            children[nodes.test] = test
         self.node = Inner(nodes.battery, children)
         return self.node
 
@@ -488,6 +520,7 @@ class Battery:
             "last-full-cycle": self.last_full_cycle,
             "discharges": self.discharges,
             "charge": self.charge.dump(),
+            "test": self.test.dump(),
         }
 
     def load(self, saved: Mapping[str, Any], wall: float) -> None:
@@ -505,7 +538,8 @@ class Battery:
         self.last_full_cycle = saved["last-full-cycle"]
         self.discharges = int(saved["discharges"])
         self.charge.load(saved["charge"], wall, clean=True)
-        self.active = self._device_alarms | {each.alarm for each, _ in self._limits if each.leaf in self._beyond}
+        self.test.load(saved.get("test"))
+        self.active = self._alarms()
         self._heat_told = Alarm.TEMPERATURE in self.active
         self.node = None
 

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     BATTERY_LOW = "battery-low"
     BATTERY_AGING = "battery-aging"
     BATTERY_TEMPERATURE = "battery-temperature"
+    BATTERY_TEST_FAILED = "battery-test-failed"
     THRESHOLD_CROSSED = "threshold-crossed"
 
 
@@ -97,6 +98,7 @@ _BATTERY = {
         "should be replaced: it holds too little or had too many cycles",
     ),
     Kind.BATTERY_TEMPERATURE: (Warn.TEMPERATURE, Severity.MAJOR, "is hotter or colder than it should be"),
+    Kind.BATTERY_TEST_FAILED: (Warn.TEST_FAILED, Severity.MAJOR, "has failed its last test"),
 }
 _SEVERITIES = {
     severity.value: severity for severity in (Severity.WARNING, Severity.MINOR, Severity.MAJOR, Severity.CRITICAL)

@@ -33,7 +33,7 @@ from eman_netconf.energy.requests import (
 )
 from eman_netconf.energy.site import Site
 from eman_netconf.energy.timers import Timers
-from eman_netconf.energy.values import Answer, CommandKind, LinkState, Now, Origin, RequestState, Supply, Wish
+from eman_netconf.energy.values import Answer, LinkState, Now, Origin, RequestState, Supply, Wish
 from eman_netconf.errors import AppTag, ErrorTag
 
 _REMEMBERED = 4096  # requests kept for those who ask how they went
@@ -83,6 +83,9 @@ class Control:
         if target.aspect is Aspect.SUPPLY:
             interface = entity.interfaces.get(target.interface or "")
             return interface.holder if interface is not None else None
+        if target.aspect is Aspect.BATTERY:
+            battery = entity.batteries.get(target.battery or "")
+            return battery.test.holder if battery is not None else None
         return entity.limit_holder if target.aspect is Aspect.LIMIT else entity.state_holder
 
     def start(self, plan: Plan, now: Now, out: list[Effect]) -> int:
@@ -264,7 +267,7 @@ class Control:
     def _in_turn(self, stages: tuple[Stage, ...], now: Now) -> tuple[Stage, ...]:
         """Standing wishes that switch something on come one after the other where their groups say so."""
         rising = [order for stage in stages for order in stage.orders if not order.turns_off and not stage.asking]
-        ids = {order.entity for order in rising if order.kind is not CommandKind.LIMIT_POWER}
+        ids = {order.entity for order in rising if order.switches}
         loads = (self._site.graph.peers(order.end, Role.LOAD) for order in rising if order.end is not None)
         ids.update(load.entity for peers in loads for load in peers)
         staggers = self.staggers(ids) if ids else {}
@@ -300,14 +303,17 @@ class Control:
             return interface is not None and interface.info is not None
         return bool(entity.tellers) or entity.states.by_supply
 
-    def fulfilled(self, request: Request, entity: Entity) -> bool:
-        """Whether the last reading shows what is wanted."""
+    def fulfilled(self, request: Request, entity: Entity, *, settled: bool = False) -> bool:
+        """Whether the last reading shows what is wanted; ``settled``: the device had time enough to show it."""
         if request.target.aspect is Aspect.SUPPLY:
             interface = entity.interfaces.get(request.target.interface or "")
             return interface is not None and interface.supply is not None and interface.supply == request.state
         if request.target.aspect is Aspect.LIMIT:
             shown, wanted = entity.states.oper_limit, request.limit
             return shown is not None and wanted is not None and in_thousandths(shown) == in_thousandths(wanted)
+        if request.target.aspect is Aspect.BATTERY:
+            battery = entity.batteries.get(request.target.battery or "")
+            return battery is not None and battery.test.shown_since(request.time, settled=settled)
         return request.state is not None and entity.states.satisfies(request.state)
 
     # --- plans under way
@@ -371,10 +377,16 @@ class Control:
             return
         if request in self.jobs:
             return
-        if holder.read_at is None and request.target.aspect is Aspect.LIMIT:
-            return  # a device that never tells its limit is taken at its word
+        if holder.read_at is None and request.target.aspect in (Aspect.LIMIT, Aspect.BATTERY):
+            if not request.lasting:
+                self._seen(request, now, out)
+            return  # a device that never tells its limit or how a test goes is taken at its word
         if not holder.read_since_sent:
             self._timers.at(now.mono + self._settling(request), partial(self._settle, request, job))
+            return
+        entity = self._site.entities.get(request.target.entity)
+        if entity is not None and self.fulfilled(request, entity, settled=True):
+            self._seen(request, now, out)
             return
         self.jobs.ignored(job.orders)
         request.account.append("it was accepted, but no reading shows it")
@@ -394,9 +406,13 @@ class Control:
         if request.status is RequestState.REACHED or not holder.read_since_sent:
             return
         if not self.jobs.has_more(request) and self.fulfilled(request, entity):
-            self.happened(request, Input.SEEN, now, out)
-            if not request.lasting and request not in self.jobs:
-                self._drop(request.target, request.origin, now, out)
+            self._seen(request, now, out)
+
+    def _seen(self, request: Request, now: Now, out: list[Effect]) -> None:
+        """What was wanted is there; a wish that does not last is over with that."""
+        self.happened(request, Input.SEEN, now, out)
+        if not request.lasting and request not in self.jobs:
+            self._drop(request.target, request.origin, now, out)
 
     def lost(self, backend: str) -> None:
         """A backend was lost: what is wanted there is asked for again if it comes back in another state."""
@@ -467,9 +483,14 @@ class Control:
             return
         entity.keep()
         interface = entity.interfaces.get(request.target.interface or "")
+        battery = entity.batteries.get(request.target.battery or "")
         if interface is not None:
             interface.supply_changed()
             out.append(Changed(entity.id, "power-interface"))
+        elif battery is not None:
+            battery.asked(request)
+            entity.batteries_changed()
+            out.append(Changed(entity.id, "battery"))
         else:
             entity.states_changed()
             out.append(Changed(entity.id, "power-state"))
@@ -508,6 +529,8 @@ def _sentence(wish: Wish, plan: Plan) -> str:
         return f"gives back the wish{where}{reason}"
     if wish.cycle is not None:
         return f"cycles the supply{where}, {wish.cycle:g} s off{reason}"
+    if wish.test is not None:
+        return f"has the battery {wish.test} tested{reason}"
     if plan.limit is not None:
         return f"wishes a limit of {plan.limit} W{reason}"
     return f"wishes {plan.state or wish.transition}{where}{reason}"

@@ -283,8 +283,10 @@ class Entity:
         self.keep()
 
     def holders(self) -> list[Holder]:
-        """Where the wishes for it and its interfaces are kept."""
-        return [self.state_holder, self.limit_holder, *(item.holder for item in self.interfaces.values())]
+        """Where the wishes for it, its interfaces and its batteries are kept."""
+        interfaces = [interface.holder for interface in self.interfaces.values()]
+        batteries = [battery.test.holder for battery in self.batteries.values()]
+        return [self.state_holder, self.limit_holder, *interfaces, *batteries]
 
     # reachability
 

@@ -11,7 +11,7 @@ from eman_netconf.energy.pacing import Pace
 from eman_netconf.energy.plans import Order, Plan, Refusal
 from eman_netconf.energy.relationships import End, Role
 from eman_netconf.energy.site import Site
-from eman_netconf.energy.values import CommandKind, Now, Supply
+from eman_netconf.energy.values import Now, Supply
 from eman_netconf.errors import AppTag, ErrorTag
 from eman_netconf.yang.stamps import stamp
 
@@ -149,7 +149,7 @@ class Guard:
     def paces(self, order: Order) -> list[Switched]:
         """What an order switches that has rules for it."""
         entity = self._site.entities.get(order.entity)
-        if order.kind is CommandKind.LIMIT_POWER or entity is None:
+        if not order.switches or entity is None:
             return []
         if order.end is None:
             return _own(entity, on=not order.turns_off)

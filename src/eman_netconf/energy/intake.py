@@ -165,6 +165,8 @@ class Intake:
             leaves = {"battery": battery.name, **event.leaves}
             out.append(self._site.notices.about(event.notification, entity, reading.at, leaves))
         battery.tell(reading, mono, out)
+        if reading.quantity is Quantity.TEST_RESULT:
+            self._control.read(battery.test.holder, entity, mono, now, out)
         entity.batteries_changed()
         return "battery"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -259,7 +260,7 @@ class Jobs:
         job.asking = stage.asking
         for order in stage.orders:
             if self.busy(order.backend, order.point):
-                job.request.account.append(f"{_named(order)}: another command is under way")
+                job.request.account.append(f"{order}: another command is under way")
                 self._answered(job, order, Outcome.UNAVAILABLE, now, out)
             else:
                 self._command(job, order, now, out)
@@ -319,9 +320,11 @@ class Jobs:
         job, order = known
         del self._busy_points[order.backend, order.point]
         del job.waiting[number]
-        told = f"{_named(order)}: {outcome.value}"
+        told = f"{order}: {outcome.value}"
         job.request.account.append(f"{told} ({reason})" if reason else told)
-        out.append(Audit(now.wall, job.request.by, order.entity, f"{order.kind.value} {order.value}: {outcome.value}"))
+        out.append(
+            Audit(now.wall, job.request.by, order.entity, f"{order.kind.value} {_value(order)}: {outcome.value}")
+        )
         if outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN) and order.magic is None:
             out.append(Poll(order.backend))
         switched = self._switched.pop(number, ())
@@ -340,7 +343,7 @@ class Jobs:
         if order.turns_off and failed:
             self.expect(job.request, (order,), expected=False)
             self._abandon(job)  # half off is no use: the rest is left as it is
-        elif not order.turns_off and not failed and order.kind is not CommandKind.LIMIT_POWER:
+        elif order.switches and not order.turns_off and not failed:
             self._turned_on(order)
         if not job.cancelled:
             self._principal.happened(job.request, _INPUTS[outcome], now, out)
@@ -358,6 +361,5 @@ class Jobs:
         self._principal.finished(job, now, out)
 
 
-def _named(order: Order) -> str:
-    where = f"{order.entity} {order.end.interface}" if order.end is not None else order.entity
-    return f"{where} {order.value if order.value is not None else 'no limit'}"
+def _value(order: Order) -> str | Decimal | None:
+    return order.point.battery if order.kind is CommandKind.TEST_BATTERY else order.value

@@ -56,7 +56,9 @@ class Planner:
         barred = None if wish.release else self._guard.barred((), entity.id)
         if barred is not None:
             raise barred
-        if wish.interface is not None:
+        if wish.test is not None:
+            plan = self._test(wish, entity, wish.test)
+        elif wish.interface is not None:
             plan = self._supply(wish, entity, wish.interface)
         elif wish.release:
             plan = Plan(wish, Target(entity.id, Aspect.STATE), touched=frozenset({entity.id}))
@@ -263,6 +265,23 @@ class Planner:
             return Plan(wish, target, Supply.ON.value, stages=stages, lasting=False)
         supply = wish.supply or Supply.ON
         return Plan(wish, target, supply.value, stages=(Stage((self._switching(interface, supply),)),))
+
+    def _test(self, wish: Wish, entity: Entity, name: str) -> Plan:
+        battery = entity.batteries.get(name)
+        if battery is None:
+            raise Refusal(f"{entity.id} has no battery {name}.", (entity.id,), ErrorTag.DATA_MISSING)
+        about = (entity.id,)
+        if battery.test.tester is None:
+            text = f"Nobody takes the order to test the battery {name} of {entity.id}."
+            raise Refusal(text, about, ErrorTag.OPERATION_NOT_SUPPORTED)
+        if battery.test.under_way:
+            raise Refusal(f"A test of the battery {name} of {entity.id} is under way.", about, ErrorTag.IN_USE)
+        if battery.spent:
+            raise Refusal(f"The battery {name} of {entity.id} is too low to be tested; let it be charged first.", about)
+        backend, point = battery.test.tester
+        order = Order(backend, point, CommandKind.TEST_BATTERY, None, entity.id)
+        target = Target(entity.id, Aspect.BATTERY, battery=name)
+        return Plan(wish, target, stages=(Stage((order,)),), lasting=False)
 
     def _switching(self, interface: Interface, supply: Supply) -> Order:
         assert interface.switch is not None

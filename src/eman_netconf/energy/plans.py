@@ -51,6 +51,18 @@ class Order:
     turns_off: bool = False
     magic: Magic | None = None
 
+    @property
+    def switches(self) -> bool:
+        """Whether it turns something on or off."""
+        return self.kind in (CommandKind.SET_POWER_STATE, CommandKind.SWITCH_SUPPLY)
+
+    def __str__(self) -> str:
+        """What is told to whom."""
+        if self.kind is CommandKind.TEST_BATTERY:
+            return f"{self.entity} battery {self.point.battery} test"
+        where = f"{self.entity} {self.end.interface}" if self.end is not None else self.entity
+        return f"{where} {self.value if self.value is not None else 'no limit'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:

@@ -21,14 +21,16 @@ class Aspect(StrEnum):
     STATE = "state"
     LIMIT = "limit"
     SUPPLY = "supply"
+    BATTERY = "battery"
 
 
 class Target(NamedTuple):
-    """What a wish is about: an aspect of an entity, or the supply at one of its interfaces."""
+    """What a wish is about: an aspect of an entity, the supply at one of its interfaces, or one of its batteries."""
 
     entity: str
     aspect: Aspect
     interface: str | None = None
+    battery: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -110,9 +110,13 @@ def refresh_interfaces(site: Holding, entity: Entity) -> None:
 def learn_batteries(site: Holding, entity: Entity, now: Now, out: list[Effect], *, announce: bool) -> None:
     """Batteries as told and configured; ``announce`` those that came and went."""
     infos: dict[str, BatteryInfo] = {}
-    for told in entity.infos:
-        for battery_info in told.batteries:
-            infos.setdefault(fit_name(battery_info.name, 64), battery_info)
+    testers: dict[str, tuple[str, Point]] = {}
+    for (backend, local), teller in entity.tellers.items():
+        for battery_info in teller.info.batteries:
+            key = fit_name(battery_info.name, 64)
+            infos.setdefault(key, battery_info)
+            if battery_info.testable and site.nodes.batteries.control is not None:
+                testers.setdefault(key, (backend, Point(local, None, battery_info.name)))
     configs = _configs(entity, site.nodes.batteries.battery)
     if not (infos or configs or entity.batteries):
         return
@@ -136,7 +140,7 @@ def learn_batteries(site: Holding, entity: Entity, now: Now, out: list[Effect], 
             battery = entity.batteries[name] = Battery(site.nodes.batteries, name)
         if swapped or (was is not None and info is None):
             battery.renew()
-        battery.info = info
+        battery.info, battery.test.tester = info, testers.get(name)
         for event in battery.configure(configs.get((name,))):
             leaves = {"battery": name, **event.leaves}
             out.append(site.notices.about(event.notification, entity, now.wall, leaves))

@@ -356,9 +356,9 @@ class Origin(StrEnum):
 class Wish:
     """What somebody wants of one entity, of one of its power interfaces, or of a group.
 
-    Exactly one of ``state``, ``transition``, ``power_limit``, ``nameplate_percent``, ``supply``, ``cycle`` and
-    ``release`` is given. ``interface`` goes with ``supply``, ``cycle`` and ``release``; ``group`` goes with ``state``
-    and ``release``, and then ``entity`` is "".
+    Exactly one of ``state``, ``transition``, ``power_limit``, ``nameplate_percent``, ``supply``, ``cycle``, ``test``
+    and ``release`` is given. ``interface`` goes with ``supply``, ``cycle`` and ``release``; ``group`` goes with
+    ``state`` and ``release``, and then ``entity`` is "". ``test`` names a battery.
     """
 
     entity: str = ""
@@ -370,6 +370,7 @@ class Wish:
     nameplate_percent: Decimal | None = None  # of the nameplate power
     supply: Supply | None = None  # ON or OFF
     cycle: float | None = None  # seconds the supply stays off
+    test: str | None = None  # the battery that is to test itself
     release: bool = False  # the momentary wish ends, the standing one rules again
     by: str = ""
     origin: Origin = Origin.ACTION

@@ -88,6 +88,11 @@ def actions(control: Control) -> Mapping[tuple[str, str], ActionHandler]:
         )
         return _output(given, **_accepted(await _carry_out(control, server, session, path, wish)))
 
+    async def test_battery(server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner:
+        wish = replace(_wish(session, given), entity=_key(path, "entity"), test=_key(path, "battery"))
+        status = await _carry_out(control, server, session, path, wish)
+        return _output(given, **{"request-id": status.id})
+
     async def set_group_power_state(server: Server, session: SessionInfo, path: Path, given: Inner) -> Inner:
         wish = replace(
             _wish(session, given),
@@ -120,6 +125,7 @@ def actions(control: Control) -> Mapping[tuple[str, str], ActionHandler]:
         ("eman-power-state", "set-power-state"): set_power_state,
         ("eman-power-interface", "switch-supply"): switch_supply,
         ("eman-power-interface", "cycle-supply"): cycle_supply,
+        ("eman-battery", "test-battery"): test_battery,
         ("eman-group", "set-power-state"): set_group_power_state,
         ("eman-backend", "rediscover"): rediscover,
     }

@@ -166,6 +166,9 @@ def _state(site: Site, path: Path) -> str:
     if "power-interface" in keys:
         interface = entity.interfaces.get(keys["power-interface"])
         return interface.supply or "unknown" if interface is not None else "unknown"
+    if "battery" in keys:
+        battery = entity.batteries.get(keys["battery"])
+        return battery.test.result or "unknown" if battery is not None else "unknown"
     return (entity.states.state or "unknown").rpartition(":")[2]
 
 

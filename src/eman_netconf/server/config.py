@@ -112,6 +112,7 @@ class Control:
 
     power_state: bool = True
     supply: bool = True
+    battery: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,11 @@ class Bootstrap:
     @property
     def left_out(self) -> list[str]:
         """The features of our own models that are not in force by this file."""
-        control = {"control-power-state": self.control.power_state, "control-supply": self.control.supply}
+        control = {
+            "control-power-state": self.control.power_state,
+            "control-supply": self.control.supply,
+            "control-battery": self.control.battery,
+        }
         return [feature for feature, wanted in control.items() if not wanted]
 
 
@@ -277,10 +282,9 @@ def _port(table: Mapping[str, Any], where: str, default: int, least: int) -> int
 
 
 def _control(item: object) -> Control:
-    table = _table(item, "[control]", {"power-state", "supply"})
-    return Control(
-        _truth(table, "[control]", "power-state", default=True), _truth(table, "[control]", "supply", default=True)
-    )
+    names = ("power-state", "supply", "battery")
+    table = _table(item, "[control]", set(names))
+    return Control(*(_truth(table, "[control]", name, default=True) for name in names))
 
 
 def _ssh(item: object, base: Path) -> Ssh:

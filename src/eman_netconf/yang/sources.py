@@ -55,6 +55,7 @@ FEATURES: Mapping[str, frozenset[str]] = {
 SENSITIVE: Mapping[str, tuple[str, frozenset[str]]] = {
     "control-power-state": ("eman-power-state", frozenset({"power-limit"})),
     "control-supply": ("eman-power-interface", frozenset()),
+    "control-battery": ("eman-battery", frozenset()),
 }
 
 

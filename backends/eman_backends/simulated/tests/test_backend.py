@@ -27,6 +27,7 @@ from eman_netconf.backend import (
     Quantity,
     Refused,
     SetsPowerState,
+    StartsBatteryTest,
     Supply,
     SwitchesSupply,
     Unavailable,
@@ -100,6 +101,7 @@ async def test_boxes_have_all_capabilities(opened: Open) -> None:
     assert isinstance(strip, SetsPowerState)
     assert isinstance(strip, SwitchesSupply)
     assert isinstance(strip, LimitsPower)
+    assert isinstance(strip, StartsBatteryTest)
     for refused in (
         strip.set_power_state(Point(), "dmtf-on"),
         strip.switch_supply(Point(interface="input"), Supply.OFF),
@@ -107,6 +109,7 @@ async def test_boxes_have_all_capabilities(opened: Open) -> None:
         strip.switch_supply(Point("ghost", "outlet-1"), Supply.OFF),
         strip.switch_supply(Point(interface="outlet-1"), Supply.FAULT),
         strip.limit_power(Point(), Decimal(100)),
+        strip.test_battery(Point(battery="string-1")),
     ):
         with pytest.raises(Refused):
             await refused
