@@ -90,6 +90,16 @@ async def test_an_inverter_provides(device: Devices) -> None:
     assert told.missing == {}
 
 
+async def test_what_is_not_implemented_is_left_out(device: Devices) -> None:
+    """A counter at zero, a number that says none, and a value without its scale factor are not told."""
+    data = {**INVERTER, "WH": 0, "Hz": 0xFFFF, "V_SF": -0x8000}
+    port = device({1: sunspec((1, COMMON), (103, data))}).port
+    async with opened(port) as made:
+        told = await made.read()
+    assert values(told.readings) == numbers(current__1=-8.7, current__2=-8.7, current__3=-8.7, active_power=-6000)
+    assert told.missing == {}
+
+
 async def test_what_comes_from_the_panels_is_received_at_the_dc_side(device: Devices) -> None:
     """The direct current of an inverter is read at an interface of its own."""
     dc = {"DCA": 151, "DCA_SF": -1, "DCV": 4052, "DCV_SF": -1, "DCW": 6118, "DCW_SF": 0}
