@@ -16,10 +16,11 @@ from .survey import BYPASS, OUTPUT, PHASES, Place, Terminal, Ups, number
 
 HUNDRED = Decimal(100)
 MILLI = Decimal("0.001")
+_NAN = Decimal("NaN")
 Values = dict[Quantity, Decimal]
 _BOUNDS = {
-    Quantity.VOLTAGE: 10**6,
-    Quantity.VOLTAGE_TO_NEXT: 10**6,
+    Quantity.VOLTAGE: 1000,  # beyond that it is another unit
+    Quantity.VOLTAGE_TO_NEXT: 1000,
     Quantity.CURRENT: 10**5,
     Quantity.NEUTRAL_CURRENT: 10**5,
     Quantity.FREQUENCY: 1000,
@@ -79,7 +80,7 @@ def _terminal(terminal: Terminal, told: Told, assumed_factor: Decimal | None) ->
             signed = -value if quantity in _SIGNED and not terminal.inlet else value
             yield Reading(point, quantity, signed, at, phase)
     if point.interface == OUTPUT:
-        for quantity, value in _reckoned(whole, told, assumed_factor, single=len(values) == 1):
+        for quantity, value in _reckoned(values, told, assumed_factor):
             yield Reading(point, quantity, value, at, method=Method.LOAD_MODEL)
     yield from _state(terminal, told)
 
@@ -122,18 +123,17 @@ def _sum_up(values: Mapping[int | None, Values], whole: Values) -> None:
 
 
 def _reckoned(
-    whole: Values, told: Told, assumed_factor: Decimal | None, *, single: bool
+    values: Mapping[int | None, Values], told: Told, assumed_factor: Decimal | None
 ) -> Iterator[tuple[Quantity, Decimal]]:
     """Power of the output that is not measured: of volts and amperes, or of the load in percent of the rating."""
     if status.supply(told.flags) is Supply.OFF:
         return
+    whole = values[None]
     load = told.value("ups.load", 0, 1000)
     apparent = whole.get(Quantity.APPARENT_POWER)
     if apparent is None:
-        volts, amperes, rated = whole.get(Quantity.VOLTAGE), whole.get(Quantity.CURRENT), _nominal(told, "power")
-        if single and volts is not None and amperes is not None:
-            apparent = (volts * amperes).quantize(MILLI)
-        elif rated is not None and load is not None:
+        apparent, rated = _volt_amperes(values), _nominal(told, "power")
+        if apparent is None and rated is not None and load is not None:
             apparent = load * rated / HUNDRED
         if apparent is not None:
             yield Quantity.APPARENT_POWER, apparent
@@ -147,6 +147,16 @@ def _reckoned(
         yield Quantity.ACTIVE_POWER, -(load * rated / HUNDRED)
     elif apparent is not None and assumed_factor is not None:
         yield Quantity.ACTIVE_POWER, -(apparent * assumed_factor).quantize(MILLI)
+
+
+def _volt_amperes(values: Mapping[int | None, Values]) -> Decimal | None:
+    """Volts times amperes, of one phase or the sum of three; None where one is not told."""
+    phases = [values[phase] for phase in PHASES] if all(phase in values for phase in PHASES) else [values[None]]
+    if len(phases) == 1 and len(values) > 1:
+        return None
+    products = [phase.get(Quantity.VOLTAGE, _NAN) * phase.get(Quantity.CURRENT, _NAN) for phase in phases]
+    total = sum(products, Decimal(0))
+    return None if total.is_nan() else total.quantize(MILLI)
 
 
 def _nominal(told: Told, which: str) -> Decimal | None:

@@ -208,7 +208,7 @@ def _switch(prefix: str, abilities: Abilities) -> tuple[Order, Order] | None:
     on, off = f"{prefix}load.on", f"{prefix}load.off"
     if {on, off} <= abilities.commands:
         return Order(on), Order(off)
-    variable = f"{prefix}switch"
+    variable = f"{prefix}switch"  # not the status: what snmp-ups lists as writable it refuses
     return (Order(variable, "on"), Order(variable, "off")) if prefix and variable in abilities.writable else None
 
 

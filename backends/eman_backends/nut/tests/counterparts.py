@@ -6,16 +6,22 @@ import atexit
 import functools
 import getpass
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eman_backends.snmp.tests.counterparts import (
+    RECORDINGS,
+    Counterpart,
+    place_of_recordings,
+    recording,
+    simulate,
+    temporary,
+)
 from tests.programs import missing, program
 
 USER, PASSWORD = "ems", 'a "pass\\word" #1 = long'
@@ -57,6 +63,35 @@ RACK = {
     "outlet.2.status": "off",
     "outlet.2.switchable": "no",
 }
+PX = "1.3.6.1.4.1.13742.1"  # PDU-MIB of Raritan
+OUTLET = f"{PX}.2.2.1.3"  # its outletOperationalState: 0 is off, 1 is on
+TEST = "1.3.6.1.2.1.33.1.7"  # upsTest of RFC 1628; of its id snmp-ups 2.8.0 makes the number 0, which few UPSs take
+SHUTDOWN = "1.3.6.1.2.1.33.1.8.2.0"  # upsShutdownAfterDelay
+#: a Raritan PX with four outlets, as far as snmp-ups asks for it
+RARITAN = (
+    "1.3.6.1.2.1.1.1.0|4|Raritan PX, of a test",
+    "1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.13742.1",
+    f"{PX}.1.1.0|4|01.02.03",
+    f"{PX}.1.2.0|4|AEX9876543",
+    f"{PX}.1.12.0|4|DPXR8-15",
+    f"{PX}.2.1.0|2|4",
+    *(f"{PX}.3.1.{column}.0|66|{value}" for column, value in ((1, 4200), (2, 229500), (3, 912), (4, 964), (5, 0))),
+    *(f"{PX}.2.2.1.1.{outlet}|2|{outlet}" for outlet in range(1, 5)),
+    *(f"{PX}.2.2.1.2.{outlet}|4|Shelf {outlet}" for outlet in range(1, 5)),
+    *(f"{OUTLET}.{outlet}|2|{outlet % 2}" for outlet in range(1, 5)),
+    *(f"{PX}.2.2.1.4.{outlet}|66|{outlet * 400}" for outlet in range(1, 5)),
+    *(f"{PX}.2.2.1.6.{outlet}|66|230000" for outlet in range(1, 5)),
+    *(f"{PX}.2.2.1.7.{outlet}|66|{outlet * 80}" for outlet in range(1, 5)),
+    *(f"{PX}.2.2.1.8.{outlet}|66|{outlet * 92}" for outlet in range(1, 5)),
+)
+#: what snmp-ups reads: recordings, with what they lack of the objects that it writes
+AGENTS: Mapping[str, tuple[str, ...]] = {
+    "apc-7902b": (),
+    "raritan": RARITAN,
+    "eaton-93e-80": (f"{TEST}.1.0|2|7",),
+    "huawei": (),
+}
+WRITTEN = (f"{OUTLET}.", f"{TEST}.1.", f"{TEST}.3.", SHUTDOWN)
 #: a small one that tells no watts
 DESK = {
     "device.type": "ups",
@@ -89,7 +124,9 @@ class Upsd:
         self.port = self.port or free_port()
         self._configure()
         for name in self.names:
-            self.start_driver(name)
+            self._launch(name)
+        for name in self.names:
+            self._until_up(name)
         self.start_server()
         self.until_served(*self.names)
         return self
@@ -99,9 +136,26 @@ class Upsd:
         return (*self.devices, *self.sections)
 
     def start_driver(self, name: str) -> None:
-        driver = "dummy-ups" if name in self.devices else "snmp-ups"
-        self.drivers[name] = self._run(driver, "-a", name)
-        until((self.directory / f"{driver}-{name}").exists, f"{driver} of {name}", self.directory)
+        self._launch(name)
+        self._until_up(name)
+
+    def _launch(self, name: str) -> None:
+        self.drivers[name] = self._run(self._driver(name), "-a", name)
+
+    def _until_up(self, name: str) -> None:
+        until((self.directory / f"{self._driver(name)}-{name}").exists, f"the driver of {name}", self.directory)
+
+    def _driver(self, name: str) -> str:
+        return "dummy-ups" if name in self.devices else "snmp-ups"
+
+    def replace(self, name: str, device: Mapping[str, str]) -> None:
+        """Put another UPS in the place of one; return when it is served."""
+        self.kill_driver(name)
+        self.devices = {**self.devices, name: device}
+        self._configure()
+        self.start_driver(name)
+        self.until_served(name)
+        until(lambda: self.told(name).items() >= device.items(), name, self.directory)
 
     def kill_driver(self, name: str) -> None:
         end(self.drivers.pop(name))
@@ -118,7 +172,9 @@ class Upsd:
         """Wait until upsd has heard all of these UPSs; what can be written comes last."""
         for name in names:
             device = self.devices.get(name)
-            wanted = [f"RW {name} {variable} " for variable in device] if isinstance(device, Mapping) else ["CMD "]
+            wanted = [f"RW {name} {variable} " for variable in device] if isinstance(device, Mapping) else []
+            if isinstance(device, str):
+                wanted = [f"VAR {name} {line.split(':')[0]} " for line in device.splitlines() if ":" in line]
             until(functools.partial(self._hears, name, wanted), name, self.directory)
 
     def _hears(self, name: str, wanted: Iterable[str]) -> bool:
@@ -129,15 +185,10 @@ class Upsd:
         """Wait until upsd has noticed that the driver of this UPS is gone."""
         until(lambda: "ERR " in self.say(f"LIST VAR {name}"), name, self.directory)
 
-    def write(self, name: str, variables: Mapping[str, str]) -> None:
-        """Have dummy-ups show something else from now on."""
-        for variable, value in variables.items():
-            self.set(name, variable, value)
-
     def set(self, name: str, variable: str, value: str) -> None:
         """Set a variable by NUT's own client, and wait until it is served."""
         upsrw = program("upsrw", "nut-client")
-        command = [upsrw, "-s", f"{variable}={value}", "-u", USER, "-p", PASSWORD, f"{name}@127.0.0.1:{self.port}"]
+        command = [upsrw, "-s", f"{variable}={value}", "-u", "upsrw", "-p", "plain", f"{name}@127.0.0.1:{self.port}"]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
         until(lambda: self.told(name).get(variable) == value, f"{variable} of {name}", self.directory)
 
@@ -179,7 +230,9 @@ class Upsd:
             "ups.conf": text,
             "upsd.conf": f"LISTEN 127.0.0.1 {self.port}\nMAXAGE 10\n{self.extra}",
             "upsd.users": (
-                f'[{USER}]\npassword = "{escaped}"\nactions = SET\ninstcmds = ALL\n[reader]\npassword = "reads"\n'
+                f'[{USER}]\npassword = "{escaped}"\nactions = SET\ninstcmds = ALL\n'
+                '[reader]\npassword = "reads"\n'
+                '[upsrw]\npassword = "plain"\nactions = SET\n'  # whose client escapes nothing
             ),
         }.items():
             (etc / file).write_text(content)
@@ -232,17 +285,35 @@ def until(true: Callable[[], bool], what: str, directory: Path) -> None:
         time.sleep(0.05)
 
 
-def temporary(name: str) -> Path:
-    directory = Path(tempfile.mkdtemp(prefix=f"eman-{name}-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return directory
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@functools.cache
+def recordings() -> Counterpart:
+    """snmpsim with recordings that snmp-ups is to read: a switched PDU of APC, UPSs of Eaton and Huawei.
+
+    What snmp-ups writes to them is kept, as far as the recording has it: outlets, tests, and the delay of a shutdown.
+    """
+    directory = temporary("snmpsim")
+    (directory / "data").mkdir()
+    for name, more in AGENTS.items():
+        lines = [
+            kept(line) if line.startswith(WRITTEN) else line
+            for line in (*(recording(place_of_recordings() / RECORDINGS[name]) if name in RECORDINGS else ()), *more)
+        ]
+        lines.sort(key=lambda line: [int(part) for part in line.split("|")[0].split(".")])
+        (directory / "data" / f"{name}.snmprec").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return simulate(directory, next(iter(AGENTS)))
+
+
+def kept(line: str) -> str:
+    """An integer of a recording as one that keeps what is written."""
+    name, _, value = line.split("|", 2)
+    return f"{name}|2:writecache|value={value}"
 
 
 def snmp_section(port: int, community: str, mibs: str = "auto") -> str:
@@ -251,7 +322,7 @@ def snmp_section(port: int, community: str, mibs: str = "auto") -> str:
         "driver = snmp-ups",
         f"port = 127.0.0.1:{port}",
         f"community = {community}",
-        "snmp_version = v2c",
+        "snmp_version = v1",  # to noSuchInstance of v2c snmp-ups 2.8.0 does not listen, and counts outlets from 0
         f"mibs = {mibs}",
         "pollfreq = 1",
     )
