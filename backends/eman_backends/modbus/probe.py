@@ -16,7 +16,11 @@ from .station import Station
 from .tables import Table, load, load_models
 from .wire import NO_PATH, NO_TARGET, Denied, Silent, Wire
 
-IDS = (1, 255, 247)  # of units, where the settings name none: the usual first one, and those of devices with TCP
+IDS = (
+    1,
+    126,
+    255,
+)  # of units, where the settings name none: the usual first, that of SMA, and that of devices with TCP
 MAKER, PRODUCT = 0, 1  # numbers in an identification
 
 
