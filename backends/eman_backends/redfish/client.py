@@ -55,16 +55,21 @@ class Client:
         self._resting.clear()
         self.renewed = False
         await self._http.open()
-        root = await self.root()
-        self._sessions = link(root, "Links", "Sessions")
-        if self._sessions is None and "SessionService" in root:
-            self._sessions = SESSIONS
-        await self._log_in()
+        self._sessions = SESSIONS
+        answer = await self._http.ask("GET", ROOT)
+        if answer.status == 401:  # which it should not be, but some hide even that
+            await self._log_in()
+            answer = await self._http.ask("GET", ROOT, headers=self._credentials())
+        root = self._root(answer)
+        if self._token is None:
+            self._sessions = link(root, "Links", "Sessions")
+            if self._sessions is None and "SessionService" in root:
+                self._sessions = SESSIONS
+            await self._log_in()
         return root
 
-    async def root(self) -> Document:
-        """Who answers, asked without credentials. Raises Unavailable where it is no Redfish service."""
-        answer = await self._http.ask("GET", ROOT)
+    def _root(self, answer: Answer) -> Document:
+        """Who answers. Raises Unavailable where it is no Redfish service."""
         if answer.status in _BUSY:
             raise self._busy(answer)
         if not answer.good or "RedfishVersion" not in answer.document:
@@ -74,7 +79,7 @@ class Client:
     async def probe(self) -> Document:
         """The root alone, with no login. Raises Unavailable."""
         await self._http.open()
-        return await self.root()
+        return self._root(await self._http.ask("GET", ROOT))
 
     async def get(self, path: str, query: str = "") -> Document:
         """One resource. Raises Missing, or Unavailable where there is no service to ask."""

@@ -160,6 +160,17 @@ async def test_a_service_without_sessions_is_asked_with_credentials(make: Make) 
         assert (await backend.read()).readings
 
 
+@pytest.mark.parametrize("authentication", ["session", "basic"])
+async def test_a_root_that_is_hidden_is_read_after_logging_in(authentication: str, make: Make) -> None:
+    """The root is for everybody; where a service does not know that, it is asked again with credentials."""
+    async with serving(Bmc(mockups.new_server())) as bmc:
+        bmc.answers["GET", mockups.V1] = [failure(401, "Who are you?")]
+        backend = make(bmc, authentication=authentication)
+        await backend.open()
+        assert (await backend.read()).readings
+        assert len(bmc.sessions) == (authentication == "session")
+
+
 async def test_requests_go_one_after_the_other(make: Make) -> None:
     """A pass and commands at the same time never have two requests under way."""
     async with serving(Bmc(mockups.rack_pdu())) as bmc:
