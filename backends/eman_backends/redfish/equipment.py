@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from eman_netconf.backend import Direction, Quantity
+from eman_netconf.backend import Direction, Point, Quantity
 
 from . import describe
-from .documents import dig, link, links, path_of, text
+from .documents import Document, dig, link, links, path_of, text
 from .drafts import Draft, Drafts
 from .orders import Switch, action
 from .power import look as look_at_power
-from .readings import SUPPLY
+from .readings import SUPPLY, Rule, Tell, Value
 
-_KINDS = ("RackPDUs", "FloorPDUs", "TransferSwitches", "Switchgear", "PowerShelves", "ElectricalBuses")
+#: The collections of PowerEquipment, and what their members are called.
+_KINDS = {
+    "RackPDUs": "pdu",
+    "FloorPDUs": "pdu",
+    "TransferSwitches": "transfer-switch",
+    "Switchgear": "switchgear",
+    "PowerShelves": "power-shelf",
+    "ElectricalBuses": "bus",
+}
 #: The circuits at the edge of a unit, and which way power goes there; branches are inside.
 _CIRCUITS = {"Mains": Direction.INLET, "Feeders": Direction.OUTLET, "Subfeeds": Direction.OUTLET}
 _NAMES = {"Mains": "mains", "Feeders": "feeder", "Subfeeds": "subfeed"}
@@ -21,16 +29,15 @@ async def look(drafts: Drafts, path: str | None) -> None:
     """Add all that is below PowerEquipment. Raises Unavailable."""
     library = drafts.library
     found = await library.get(path)
-    for kind in _KINDS:
+    for kind, name in _KINDS.items():
         for at in await library.members(link(found, kind)):
             if not drafts.full and describe.there(await library.get(at)):
-                await _unit(drafts, at, kind)
+                await _unit(drafts, at, name)
 
 
-async def _unit(drafts: Drafts, at: str, kind: str) -> None:
+async def _unit(drafts: Drafts, at: str, name: str) -> None:
     library = drafts.library
     unit = await library.get(at)
-    name = "pdu" if kind.endswith("PDUs") else kind.rstrip("s").lower()
     draft = drafts.add(
         at, name, describe.identifier(unit, at), attributes=describe.attributes(unit), category="distributor"
     )
@@ -41,7 +48,10 @@ async def _unit(drafts: Drafts, at: str, kind: str) -> None:
         drafts.tell(place.circuit(metrics))
     for edge, direction in _CIRCUITS.items():
         for circuit in await library.members(link(unit, edge)):
-            await _circuit(drafts, draft, circuit, edge, direction)
+            point = await _circuit(drafts, draft, circuit, edge, direction)
+            if point is not None and edge == "Mains" and "TransferConfiguration" in unit:
+                mains = describe.identifier(await library.get(circuit), circuit)
+                drafts.tell([Rule(at, point, Quantity.IN_USE, _chosen(mains))])
     for outlet in await library.members(link(unit, "Outlets")):
         await _outlet(drafts, draft, outlet)
     for branch in await library.members(link(unit, "Branches")):
@@ -49,16 +59,27 @@ async def _unit(drafts: Drafts, at: str, kind: str) -> None:
     await look_at_power(drafts, draft, {"PowerSubsystem": {"@odata.id": at}} if "PowerSupplies" in unit else {})
 
 
-async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str, direction: Direction) -> None:
-    """What feeds the unit, or is fed by it."""
+async def _circuit(drafts: Drafts, draft: Draft, at: str, kind: str, direction: Direction) -> Point | None:
+    """What feeds the unit, or is fed by it: its point, if it is there."""
     circuit = await drafts.library.get(at)
     if not describe.there(circuit):
-        return
+        return None
     name = draft.free(describe.slug(_NAMES[kind], describe.identifier(circuit, at)))
     made = describe.interface(circuit, name, direction)
     draft.interfaces[name] = made
     place = await drafts.place(circuit, at, draft.point(name), direction, direct=made.current_type == "dc")
     drafts.tell(place.circuit(circuit))
+    return place.point
+
+
+def _chosen(mains: str) -> Tell:
+    """Whether a transfer switch takes its power from these mains; None where it does not tell from which."""
+
+    def tell(unit: Document) -> Value | None:
+        active = dig(unit, "TransferConfiguration", "ActiveMainsId")
+        return active == mains if isinstance(active, str) else None
+
+    return tell
 
 
 async def _outlet(drafts: Drafts, draft: Draft, at: str) -> None:

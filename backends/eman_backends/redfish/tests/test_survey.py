@@ -181,6 +181,36 @@ async def test_what_leaves_a_floor_pdu_is_an_outlet(make: Make) -> None:
     assert told == {Quantity.ACTIVE_POWER: -5100, Quantity.ENERGY_PROVIDED: 2000}
 
 
+async def test_a_transfer_switch_tells_which_mains_it_takes(make: Make) -> None:
+    """Of two mains the one that the switch has chosen is in use; while it does not say, nobody knows."""
+    unit = f"{V1}/PowerEquipment/TransferSwitches/1"
+    mains = [f"{unit}/Mains/{name}" for name in ("Utility", "Generator")]
+    tree: Tree = {
+        V1: root(PowerEquipment=ref(f"{V1}/PowerEquipment")),
+        f"{V1}/PowerEquipment": {"TransferSwitches": ref(f"{V1}/PowerEquipment/TransferSwitches")},
+        f"{V1}/PowerEquipment/TransferSwitches": collection(
+            f"{V1}/PowerEquipment/TransferSwitches", "PowerDistribution", [unit]
+        ),
+        unit: resource(
+            unit,
+            "PowerDistribution.v1_4_0",
+            Mains=ref(f"{unit}/Mains"),
+            TransferConfiguration={"ActiveMainsId": "Generator"},
+        ),
+        f"{unit}/Mains": collection(f"{unit}/Mains", "Circuit", mains),
+        **{at: resource(at, "Circuit.v1_8_0", Voltage={"Reading": 230.1}) for at in mains},
+    }
+    async with serving(Bmc(tree)) as bmc:
+        backend = make(bmc)
+        inventory = await backend.open()
+        check_inventory(inventory)
+        told = {it.point.interface: it.value for it in (await backend.read()).readings if it.quantity == "in-use"}
+        assert told == {"mains-Utility": False, "mains-Generator": True}
+        bmc.tree[unit]["TransferConfiguration"]["ActiveMainsId"] = None
+        result = await backend.read()
+        assert {it.quantity for it in result.readings} == {Quantity.VOLTAGE}
+
+
 async def test_a_service_with_nothing_is_itself_a_device(make: Make) -> None:
     """A service that has neither system nor chassis nor equipment is shown with what its root tells."""
     found = await entities({V1: root(Links={"Sessions": ref(f"{V1}/SessionService/Sessions")})}, make)
