@@ -223,9 +223,8 @@ class Client:
         try:
             return await listen(hearing, self._address, known, directory, self.say)
         except OSError as error:
-            raise Unavailable(
-                f"nothing can be heard at {hearing.address} port {hearing.port}: {error.strerror or error}"
-            ) from None
+            why = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+            raise Unavailable(f"nothing can be heard at {hearing.address} port {hearing.port}: {why}") from None
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class UnreadableError(Exception):
     """A datagram that is not a valid answer; it is dropped as RFC 3414 section 3.2 asks."""
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8192)  # where each device has keys of its own
 def master_key(protocol: str, passphrase: str) -> bytes:
     """Ku of a passphrase (RFC 3414 appendix A.2); takes milliseconds, so it belongs into a thread."""
     octets = passphrase.encode()

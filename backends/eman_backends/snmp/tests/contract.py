@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eman_backends.snmp import PLUGIN
-from eman_backends.snmp.tests.counterparts import snmpsim
+from eman_backends.snmp.tests.counterparts import free_port, snmpsim
 from eman_backends.snmp.tests.relay import Relay
 from eman_netconf.backend import Command, CommandKind, Plugin, Point, Settings
 
@@ -64,7 +64,12 @@ async def subject(tmp_path: Path) -> AsyncIterator[Case]:
     device = await asyncio.to_thread(snmpsim)
     relay = Relay(device.port)
     await relay.start()
-    settings = {"address": "127.0.0.1", "port": relay.port, "v2c": {"community": "apc-7902b-writable"}}
+    settings = {
+        "address": "127.0.0.1",
+        "port": relay.port,
+        "v2c": {"community": "apc-7902b-writable"},
+        "traps": {"listen": "127.0.0.1", "port": free_port()},
+    }
     try:
         yield Case(settings, relay)
     finally:

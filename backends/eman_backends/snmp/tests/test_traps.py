@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from eman_backends.snmp import ber, traps
+from eman_backends.snmp import ber, envelope, notices, traps
 from eman_backends.snmp.backend import Snmp
 from eman_backends.snmp.engine import FILE, MOST_BOOTS, start
 from eman_backends.snmp.settings import Community, Hearing, Target, User
@@ -436,6 +438,42 @@ async def test_a_port_that_is_taken_is_said(make: Make) -> None:
         with pytest.raises(Unavailable, match=r"nothing can be heard at 127\.0\.0\.1 port \d+: Address already in use"):
             await anext(aiter(backend.watch()))
         assert (await backend.read()).readings
+
+
+async def test_the_name_of_this_server_cannot_be_kept(make: Make, tmp_path: Path) -> None:
+    """Where the state directory takes no file, informs cannot be heard, and the file is named."""
+    (tmp_path / FILE).mkdir()
+    backend = make(target(SECURE))
+    await backend.open()
+    with pytest.raises(Unavailable, match=FILE):
+        await anext(aiter(backend.watch()))
+
+
+@pytest.mark.parametrize("listen", ["::", "0.0.0.0"])
+async def test_all_addresses_of_this_server(make: Make, tmp_path: Path, listen: str) -> None:
+    """At :: notifications are heard over IPv4 too, and a device is known by its IPv4 address as ever."""
+    one = replace(target(PUBLIC), hearing=Hearing(listen, free_port()))
+    assert one.hearing is not None
+    async with watching(make(one)) as watched:
+        assert await send(one.hearing.port, PUBLIC, tmp_path, inform=True) == 0
+        await watched.heard()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("::ffff:192.0.2.1", "192.0.2.1"), ("fe80::1%eth0", "fe80::1"), ("2001:DB8:0::1", "2001:db8::1")],
+)
+def test_an_address_is_written_in_one_way(written: str, meant: str) -> None:
+    """Whichever way the system writes where a datagram is from."""
+    assert traps.plain(written) == meant
+
+
+@given(st.binary(max_size=200))
+def test_no_octets_harm_what_takes_them_apart(octets: bytes) -> None:
+    """Whatever arrives is taken apart or refused with one kind of error."""
+    for reads in (envelope.take_apart, lambda told: notices.notice(ber.Reader(told))):
+        with contextlib.suppress(ber.MalformedError):
+            reads(octets)
 
 
 async def test_without_traps_nothing_listens(make: Make) -> None:
