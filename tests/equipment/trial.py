@@ -18,11 +18,12 @@ from enum import StrEnum
 from itertools import cycle, islice
 from statistics import quantiles
 
+import pytest
 from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 
-from tests.conformance.conftest import NS, act, entity, one, set_state, switch
+from tests.conformance.conftest import NS, act, entity, one, set_state, switch, until
 from tests.conformance.installed import link
 from tests.conformance.site import leaves
 from tests.conformance.test_a_day import Counter as Energy
@@ -234,11 +235,10 @@ class Trial:
 
     def until(self, true: Callable[[], object], what: str | Callable[[], str]) -> None:
         """Ask again until it is so."""
-        deadline = time.monotonic() + 120
-        while not true():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"seed {self.seed}: never: {what if isinstance(what, str) else what()}")
-            time.sleep(OFTEN)
+        try:
+            until(true, "it", between=OFTEN)
+        except pytest.fail.Exception:
+            raise AssertionError(f"seed {self.seed}, never: {what if isinstance(what, str) else what()}") from None
 
     # --- who listens
 
