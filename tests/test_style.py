@@ -17,6 +17,7 @@ FILES = sorted(
 )
 #: Who may wait by the clock, and why.
 MAY_SLEEP = {
+    "backends/eman_backends/nut/tests/counterparts.py": "asks upsd again, which tells nobody what its drivers told it",
     "tests/conformance/conftest.py": "asks a server again, which has a processor to share with its clients",
     "tests/server/test_ssh.py": "asks again for what happens inside the server, which tells nobody",
     "tests/test_backend_contract.py": "stands in for time.sleep to see who calls it",

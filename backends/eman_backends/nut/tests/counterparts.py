@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
 import getpass
@@ -10,9 +11,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from eman_backends.snmp.tests.counterparts import (
     RECORDINGS,
@@ -24,6 +26,7 @@ from eman_backends.snmp.tests.counterparts import (
 )
 from tests.programs import missing, program
 
+T = TypeVar("T")
 USER, PASSWORD = "ems", 'a "pass\\word" #1 = long'
 PATIENCE = 60.0  # seconds a counterpart may take; the machine may be busy
 PROGRAMS = Path("/lib/nut")  # where Debian has those that are not for people
@@ -91,7 +94,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "eaton-93e-80": (f"{TEST}.1.0|2|7",),
     "huawei": (),
 }
-WRITTEN = (f"{OUTLET}.", f"{TEST}.1.", f"{TEST}.3.", SHUTDOWN)
+WRITTEN = {"raritan": (f"{OUTLET}.",), "eaton-93e-80": (f"{TEST}.1.", f"{TEST}.3.", SHUTDOWN)}  # and kept
 #: a small one that tells no watts
 DESK = {
     "device.type": "ups",
@@ -285,6 +288,16 @@ def until(true: Callable[[], bool], what: str, directory: Path) -> None:
         time.sleep(0.05)
 
 
+async def eventually(ask: Callable[[], Awaitable[T | None]]) -> T:
+    """Ask until something comes."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await ask()
+            if found is not None:
+                return found
+            await asyncio.sleep(0.05)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -302,7 +315,7 @@ def recordings() -> Counterpart:
     (directory / "data").mkdir()
     for name, more in AGENTS.items():
         lines = [
-            kept(line) if line.startswith(WRITTEN) else line
+            kept(line) if line.startswith(WRITTEN.get(name, ())) else line
             for line in (*(recording(place_of_recordings() / RECORDINGS[name]) if name in RECORDINGS else ()), *more)
         ]
         lines.sort(key=lambda line: [int(part) for part in line.split("|")[0].split(".")])

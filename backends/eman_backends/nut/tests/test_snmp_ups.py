@@ -9,10 +9,10 @@ import pytest
 
 from eman_backends.nut.backend import Nut
 from eman_backends.nut.tests.conftest import Make
-from eman_backends.nut.tests.counterparts import OUTLET, SHUTDOWN, TEST, Upsd, recordings, snmp_section
+from eman_backends.nut.tests.counterparts import OUTLET, SHUTDOWN, TEST, Upsd, eventually, recordings, snmp_section
 from eman_backends.nut.tests.told import battery, of, output, until
 from eman_backends.snmp.tests.counterparts import ask
-from eman_netconf.backend import Method, Point, Quantity, Supply
+from eman_netconf.backend import Inventory, Method, Point, Quantity, Supply
 from tests.well_formed import check_inventory, check_pass
 
 AGENTS = {"raritan": "auto", "apc-7902b": "auto", "eaton-93e-80": "ietf", "huawei": "auto"}
@@ -32,22 +32,21 @@ def drivers(agents: int) -> Iterator[Upsd]:
     server.stop()
 
 
-async def complete(backend: Nut) -> None:
+async def complete(backend: Nut) -> Inventory:
     """Open until the drivers have told all they have."""
-    async with asyncio.timeout(60):
-        while True:
-            inventory = await backend.open()
-            outlets = [one.switchable for one in inventory.entities[1].interfaces if one.name != "input"]
-            if len(outlets) >= 3 and all(outlets) and not (await backend.read()).missing:
-                return
-            await asyncio.sleep(0.2)
+
+    async def opens() -> Inventory | None:
+        inventory = await backend.open()
+        raritan = [one.switchable for one in inventory.entities[1].interfaces if one.name != "input"]
+        return inventory if raritan == [True] * 4 and not (await backend.read()).missing else None
+
+    return await eventually(opens)
 
 
 async def test_what_drivers_of_real_models_tell_is_well_formed(make: Make, drivers: Upsd) -> None:
     """Recordings of an APC PDU and of UPSs of Eaton and Huawei, as snmp-ups reads them, make legal readings."""
     backend = make(drivers.port)
-    await complete(backend)
-    inventory = await backend.open()
+    inventory = await complete(backend)
     result = await backend.read()
     check_inventory(inventory)
     check_pass(inventory, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -231,6 +232,25 @@ async def test_a_driver_that_dies_takes_only_its_ups_away(
     assert len(said) == 2
     assert said[0].startswith("rack: D")
     assert said[1] == "rack: served again"
+
+
+async def test_a_driver_that_hangs_makes_its_ups_stale(make: Make) -> None:
+    """upsd says DATA-STALE of a driver that runs and tells nothing; no old value is told as new."""
+    server = await asyncio.to_thread(Upsd({"rack": RACK, "desk": DESK}, extra="MAXAGE 2\n").start)
+    try:
+        backend = make(server.port)
+        await backend.open()
+        server.drivers["rack"].send_signal(signal.SIGSTOP)
+        await asyncio.to_thread(server.until_away, "rack")
+        result = await backend.read()
+        assert result.missing == {Point("rack"): "rack: DATA-STALE: its driver has told nothing new for a while"}
+        assert {reading.point.entity for reading in result.readings} == {"desk"}
+        server.drivers["rack"].send_signal(signal.SIGCONT)
+        await asyncio.to_thread(server.until_served, "rack")
+        assert not (await backend.read()).missing
+    finally:
+        server.drivers["rack"].send_signal(signal.SIGCONT)
+        await asyncio.to_thread(server.stop)
 
 
 async def test_a_driver_that_comes_late_makes_the_inventory_outdated(make: Make, own: Upsd) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from eman_backends.nut.tests.counterparts import eventually
 from eman_netconf.backend import Backend, Method, Pass, Point, Quantity
 
 
@@ -31,9 +30,9 @@ def battery(entity: str) -> Point:
 
 async def until(backend: Backend, point: Point, quantity: Quantity, value: object) -> Pass:
     """Read until a point has a value."""
-    async with asyncio.timeout(60):
-        while True:
-            result = await backend.read()
-            if of(result, point).get(quantity) == value:
-                return result
-            await asyncio.sleep(0.05)
+
+    async def reads() -> Pass | None:
+        result = await backend.read()
+        return result if of(result, point).get(quantity) == value else None
+
+    return await eventually(reads)
