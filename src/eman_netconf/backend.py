@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -184,9 +184,8 @@ class Watches(Protocol):
 class Finding:
     """What answers at an address, and how it would be configured."""
 
-    settings: (
-        Settings  # of the backend's own container: address and whatever suits the device, secrets as they were given
-    )
+    #: Of the backend's own container: address and whatever suits the device, secrets as they were given.
+    settings: Settings = field(repr=False)
     title: str  # for an operator: "APC AP8932, read as apc-rpdu2"
     name: str | None = None  # what the device calls itself
     manufacturer: str | None = None

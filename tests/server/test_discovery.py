@@ -14,6 +14,7 @@ from lxml import etree
 from eman_netconf.errors import YANG_NS, ErrorTag, RpcError
 from eman_netconf.messages.rpc import RpcReply
 from eman_netconf.server import plugins
+from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.plugins import Installed
 from eman_netconf.yang.schema import Schema
 from tests.peer import PATIENCE
@@ -247,9 +248,9 @@ async def test_only_whom_a_rule_permits(
     assert COMMUNITY not in said.text
 
 
-def test_who_can_look_is_told_with_what(schema: Schema) -> None:
+def test_who_can_look_is_told_with_what() -> None:
     """Each installed backend that can look for devices has its settings in the input, and no other has."""
-    control = schema.find("eman-entity:energy-management/eman-backend:backends/control")
+    control = load_schema(plugins.find()).find("eman-entity:energy-management/eman-backend:backends/control")
     (discover,) = control.actions.values()
     known = {node.name for node in discover.child("input").child("using").children.values()}
     assert known == {name for name, found in plugins.find().items() if found.plugin.probe is not None}

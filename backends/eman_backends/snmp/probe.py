@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from eman_netconf.backend import Context, Finding, Settings
+from collections.abc import Mapping
+
+from eman_netconf.backend import Context, Finding, Misconfigured, Settings
 
 from .client import Client
 from .physical import identify
-from .settings import target
+from .settings import Target, target
 from .survey import choose, survey
-from .tables import GENERIC, available, names
+from .tables import GENERIC, Table, TableError, available, names
 
 SAYING = 80  # characters of a device's description that a title has room for
+
+
+def usable(device: Target, context: Context) -> Mapping[str, Table]:
+    """The tables there are, among them those that the settings name. Raises Misconfigured."""
+    try:
+        tables = available(context.directory, context.log.warning)
+    except TableError as error:
+        raise Misconfigured(f"a table of the backend is broken: {error}") from None
+    if unknown := [name for name in device.tables if name not in tables]:
+        raise Misconfigured(f"there is no table {unknown[0]}; there are {names(tables.values())}")
+    return tables
 
 
 async def probe(address: str, settings: Settings, context: Context) -> Finding | None:
@@ -21,7 +34,7 @@ async def probe(address: str, settings: Settings, context: Context) -> Finding |
     settings = {**settings, "address": address}
     device = target(settings)
     client = Client(device, context.random, context.log, fast=False)
-    tables = available(context.directory, context.log.warning)
+    tables = usable(device, context)
     try:
         await client.open()
         fitting = await choose(client, tables, device.tables)

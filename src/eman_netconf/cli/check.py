@@ -26,6 +26,7 @@ from eman_netconf.server.clock import Clock
 from eman_netconf.server.config import Bootstrap
 from eman_netconf.server.daemon import load_schema
 from eman_netconf.server.history import History
+from eman_netconf.server.masks import Mask
 from eman_netconf.server.plugins import Installed
 from eman_netconf.server.poller import BackendConfig
 from eman_netconf.server.secrets import Vault
@@ -163,7 +164,7 @@ def _check_backends(report: _Report, running: Inner, found: Mapping[str, Install
         if problem is None:
             report.ok(f"backend {name}: reachable")
         else:
-            report.fail(f"backend {name}: {problem}")
+            report.fail(f"backend {name}: {Mask(enabled[name].secrets).text(problem)}")
 
 
 async def _reach_all(

@@ -7,7 +7,8 @@ import logging
 import random
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -16,10 +17,11 @@ from eman_netconf.backend import BackendError, Context, Finding, Misconfigured, 
 from eman_netconf.errors import ErrorTag, RpcError
 from eman_netconf.operations.discovery import MOST, Address, Failed, Findings, Found, Search, single, too_many
 from eman_netconf.server.clock import Clock
-from eman_netconf.server.secrets import CIPHER, MASK, SECRET, Vault
-from eman_netconf.server.settings import plain, stored
+from eman_netconf.server.masks import Mask
+from eman_netconf.server.secrets import CIPHER, Vault
+from eman_netconf.server.settings import is_secret, plain, secrets, stored
 from eman_netconf.yang.schema import Schema, SchemaNode
-from eman_netconf.yang.tree import Inner, Step, path_text, walk
+from eman_netconf.yang.tree import Data, Inner, Step, path_text, walk
 from eman_netconf.yang.tree import Path as InstancePath
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,12 @@ class Discovery:
             )
         self._searching = True
         try:
-            sweep = _Sweep(search, [self._question(using, search.path) for using in search.using], self._vault)
-            return await _until(sweep, search.time_limit, departed)
+            questions = [self._question(using, search.path) for using in search.using]
+            with ExitStack() as stack:
+                for question in questions:
+                    question.context.log.addFilter(question.mask)
+                    stack.callback(question.context.log.removeFilter, question.mask)
+                return await _until(_Sweep(search, questions, self._vault), search.time_limit, departed)
         finally:
             self._searching = False
 
@@ -68,17 +74,14 @@ class Discovery:
                 f"The backend {name} cannot look for devices; configure it for an address, and see whether it answers.",
                 path=path_text(here),
             )
-        secrets: list[str] = []
         for place, value in walk(using, here):
-            leaf = place[-1].schema
-            if isinstance(value, str) and leaf.type is not None and SECRET in leaf.type.typedefs:
-                if value.startswith(CIPHER):
-                    raise RpcError(
-                        ErrorTag.INVALID_VALUE,
-                        f"Give {leaf.name} in clear text, after $0$; what is stored is not sent to unknown devices.",
-                        path=path_text(place),
-                    )
-                secrets.append(self._vault.decrypt(value))
+            if is_secret(place[-1].schema) and any(item.startswith(CIPHER) for item in _items(value)):
+                raise RpcError(
+                    ErrorTag.INVALID_VALUE,
+                    f"Give {place[-1].schema.name} in clear text, after $0$; what is stored is not sent to unknown "
+                    "devices.",
+                    path=path_text(place),
+                )
         context = Context(
             name="discover",
             clock=self._clock.now,
@@ -87,7 +90,8 @@ class Discovery:
             log=logging.getLogger(f"eman_netconf.discover.{name}"),
         )
         container = next(node for node in self._backend.children.values() if node.name == name)
-        return _Question(plugin, plain(using, self._vault), context, container, tuple(secrets), here)
+        mask = Mask(secrets(using, self._vault))
+        return _Question(plugin, plain(using, self._vault), context, container, mask, here)
 
 
 async def _until(sweep: _Sweep, seconds: float, departed: Departed) -> Findings:
@@ -112,10 +116,10 @@ class _Question:
     """What every address is asked over one protocol."""
 
     plugin: Plugin
-    settings: Settings
+    settings: Settings = field(repr=False)
     context: Context
     container: SchemaNode  # of the configuration
-    secrets: tuple[str, ...]
+    mask: Mask
     path: InstancePath
 
 
@@ -199,12 +203,15 @@ class _Sweep:
         except (Unavailable, TimeoutError):
             return
         except Misconfigured as error:
-            self._fault = RpcError(ErrorTag.INVALID_VALUE, _masked(error, question), path=path_text(question.path))
+            self._fault = RpcError(
+                ErrorTag.INVALID_VALUE, question.mask.text(str(error)), path=path_text(question.path)
+            )
         except BackendError as error:
-            self._failed.append((place, Failed(address, protocol, _masked(error, question))))
+            self._failed.append((place, Failed(address, protocol, question.mask.text(str(error)))))
         except Exception as error:
             if protocol not in self._logged:
-                log.exception("discover: the backend %s failed unexpectedly at %s", protocol, address)
+                told = "discover: the backend %s failed unexpectedly at %s"
+                log.error(told, protocol, address, exc_info=question.mask.veiled(error))
             self._logged.add(protocol)
             reason = f"the backend failed unexpectedly: {type(error).__name__}"
             self._failed.append((place, Failed(address, protocol, reason)))
@@ -232,12 +239,8 @@ class _Sweep:
         )
 
 
-def _masked(error: BackendError, question: _Question) -> str:
-    """What a backend says, without what it was told in confidence."""
-    text = str(error)
-    for secret in question.secrets:
-        text = text.replace(secret, MASK)
-    return text
+def _items(data: Data) -> tuple[str, ...]:
+    return (data,) if isinstance(data, str) else data if isinstance(data, tuple) else ()
 
 
 def _in_order(placed: Iterable[tuple[int, T]]) -> tuple[T, ...]:

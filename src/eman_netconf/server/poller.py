@@ -37,6 +37,7 @@ from eman_netconf.backend import (
     Watches,
 )
 from eman_netconf.server.clock import Clock
+from eman_netconf.server.masks import Mask
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,11 +84,12 @@ class BackendConfig:
 
     name: str
     protocol: str
-    settings: Settings = field(hash=False)
+    settings: Settings = field(hash=False, repr=False)
     poll_interval: float = 10.0
     timeout: float = 5.0
     enabled: bool = True
     fault: str | None = None  # why the settings cannot be used
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # those of the settings, never to be told
 
 
 class Receiver(Protocol):
@@ -194,6 +196,8 @@ class Link:
         self._commands: asyncio.Queue[Command] = asyncio.Queue(COMMANDS_WAITING)
         self._stopping = False
         self._error: str | None = None
+        self._mask = Mask(config.secrets)
+        context.log.addFilter(self._mask)
         self._told = False  # that it failed is in the log, and no pass has worked since
         self._read_at = -math.inf  # by the loop's time
         self._outdated = False  # the last pass said that the inventory is not what it was
@@ -235,11 +239,13 @@ class Link:
                 if not self._stopping and not self.reopen:
                     await self._pause(back_off)
                     back_off = min(back_off * 2, LONGEST_BACK_OFF)
-        except Exception:
-            log.exception("backend %s: its task failed; enable it again after the cause is mended", self.config.name)
+        except Exception as error:
+            told = "backend %s: its task failed; enable it again after the cause is mended"
+            log.error(told, self.config.name, exc_info=self._mask.veiled(error))
         finally:
             self._refuse_waiting("the backend is being stopped")
             self._step(Happening.STOP)
+            self._context.log.removeFilter(self._mask)
 
     def _build(self) -> Backend | None:
         if not self.config.enabled:
@@ -253,10 +259,10 @@ class Link:
             try:
                 return self._plugin.build(self.config.settings, self._context)
             except Misconfigured as error:
-                self._error = f"misconfigured: {error}"
+                self._error = f"misconfigured: {self._said(error)}"
             except Exception as error:
-                log.exception("backend %s: cannot be built", self.config.name)
-                self._error = f"cannot be built: {error}"
+                log.error("backend %s: cannot be built", self.config.name, exc_info=self._mask.veiled(error))
+                self._error = f"cannot be built: {self._said(error)}"
         log.error("backend %s: %s", self.config.name, self._error)
         self._receiver.link(self.config.name, LinkState.CLOSED, self._error, None)
         return None
@@ -360,7 +366,7 @@ class Link:
                     back_off, said = FIRST_BACK_OFF, ""
                     await self._heard(heard)
             except Exception as error:  # noqa: BLE001 - as in _open
-                if (text := _sentence(error)) != said:
+                if (text := self._said(error)) != said:
                     log.warning("backend %s: what the device says by itself is not heard: %s", self.config.name, text)
                 said = text
             else:
@@ -383,8 +389,8 @@ class Link:
                 await _carry_out(backend, command)
         except Exception as error:  # noqa: BLE001 - as in _open
             outcome = _OUTCOMES.get(type(error), Outcome.UNKNOWN)
-            log.warning("backend %s: %s %s: %s", self.config.name, command.kind, outcome, _sentence(error))
-            self._receiver.outcome(command.id, outcome, _sentence(error))
+            log.warning("backend %s: %s %s: %s", self.config.name, command.kind, outcome, self._said(error))
+            self._receiver.outcome(command.id, outcome, self._said(error))
         else:
             self._receiver.outcome(command.id, Outcome.ACCEPTED, None)
 
@@ -407,7 +413,7 @@ class Link:
             async with asyncio.timeout(self.config.timeout):
                 await backend.close()
         except Exception as error:  # noqa: BLE001 - as in _open
-            log.warning("backend %s: close: %s", self.config.name, _sentence(error))
+            log.warning("backend %s: close: %s", self.config.name, self._said(error))
 
     def _refuse_waiting(self, reason: str) -> None:
         """Those that wait now, not those that come of it."""
@@ -418,13 +424,17 @@ class Link:
     def _failed(self, error: Exception, doing: str) -> None:
         if self._stopping:
             return  # cut short by us
-        text = f"{doing}: {_sentence(error)}"
+        text = f"{doing}: {self._said(error)}"
         if not isinstance(error, (BackendError, TimeoutError)):
-            log.error("backend %s: %s failed unexpectedly", self.config.name, doing, exc_info=error)
+            log.error("backend %s: %s failed unexpectedly", self.config.name, doing, exc_info=self._mask.veiled(error))
         elif not self._told:
             log.warning("backend %s: %s", self.config.name, text)
         self._told, self._error = True, text
         self._step(Happening.FAILED)
+
+    def _said(self, error: BaseException) -> str:
+        """What went wrong in a sentence, without secrets."""
+        return self._mask.text(_sentence(error))
 
     def _step(self, happening: Happening, duration: float | None = None) -> None:
         self.state = LINK[(self.state, happening)]

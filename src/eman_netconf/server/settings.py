@@ -13,7 +13,7 @@ from eman_netconf.server.config import Limits
 from eman_netconf.server.poller import BackendConfig
 from eman_netconf.server.secrets import SECRET, SecretUnreadable, Vault
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, ListNode
+from eman_netconf.yang.tree import Data, Inner, ListNode, walk
 from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate
 
@@ -40,7 +40,8 @@ def backend(name: str, entry: Inner, vault: Vault) -> BackendConfig:
     for node, data in entry.children.items():
         if node.kind is Kind.CONTAINER and node.presence and node.name not in _OWN and isinstance(data, Inner):
             try:
-                return BackendConfig(name, node.name, plain(data, vault), interval, timeout, enabled)
+                settings, told = plain(data, vault), secrets(data, vault)
+                return BackendConfig(name, node.name, settings, interval, timeout, enabled, secrets=told)
             except SecretUnreadable as error:
                 return BackendConfig(name, node.name, {}, interval, timeout, enabled, str(error))
     return BackendConfig(name, "", {}, interval, timeout, enabled, _NO_PROTOCOL)
@@ -105,6 +106,21 @@ def plain(inner: Inner, vault: Vault) -> dict[str, Any]:
     return values
 
 
+def secrets(inner: Inner, vault: Vault) -> tuple[str, ...]:
+    """The clear text of all secrets in a container. Raises SecretUnreadable."""
+    return tuple(
+        vault.decrypt(value)
+        for path, data in walk(inner)
+        if is_secret(path[-1].schema)
+        for value in ((data,) if isinstance(data, str) else data if isinstance(data, tuple) else ())
+    )
+
+
+def is_secret(node: SchemaNode) -> bool:
+    """Whether a leaf holds what must be known in clear text towards a device and is told nobody."""
+    return node.type is not None and SECRET in node.type.typedefs
+
+
 def stored(node: SchemaNode, settings: Settings, vault: Vault) -> Inner:
     """The container ``node`` as configuration, of plain values by local name: secrets encrypted, defaults left out.
 
@@ -135,7 +151,7 @@ def stored(node: SchemaNode, settings: Settings, vault: Vault) -> Inner:
 def _text(node: SchemaNode, value: Any, vault: Vault) -> str:
     """The canonical text of one plain value."""
     assert node.type is not None
-    if SECRET in node.type.typedefs:
+    if is_secret(node):
         return vault.encrypt(str(value))
     if node.type.base == "empty":
         return ""
