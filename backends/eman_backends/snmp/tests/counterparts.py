@@ -99,8 +99,13 @@ def snmpsim() -> Counterpart:
     return start_snmpsim()
 
 
-def start_snmpsim(names: Iterable[str] = RECORDINGS, port: int = 0) -> Counterpart:
-    """snmpsim with recordings, each under its name as community, and writable copies as ``<name>-writable``."""
+def start_snmpsim(
+    names: Iterable[str] = RECORDINGS, port: int = 0, addresses: Iterable[str] = ("127.0.0.1",)
+) -> Counterpart:
+    """snmpsim with recordings, each under its name as community, and writable copies as ``<name>-writable``.
+
+    ``addresses`` are those of this machine at which it answers; 127.0.0.1 is to be among them.
+    """
     recordings = place_of_recordings()
     names = list(names)
     directory = temporary("snmpsim")
@@ -111,10 +116,10 @@ def start_snmpsim(names: Iterable[str] = RECORDINGS, port: int = 0) -> Counterpa
         if prefixes := WRITABLE.get(name):
             copy = [writable(line) if line.startswith(prefixes) else line for line in lines]
             (directory / "data" / f"{name}-writable.snmprec").write_text("\n".join(copy) + "\n", encoding="latin-1")
-    return simulate(directory, names[0], port)
+    return simulate(directory, names[0], port, addresses)
 
 
-def simulate(directory: Path, community: str, port: int = 0) -> Counterpart:
+def simulate(directory: Path, community: str, port: int = 0, addresses: Iterable[str] = ("127.0.0.1",)) -> Counterpart:
     """snmpsim with the files in ``directory``/data, each under its name as community, of which this is one."""
     responder = Path(sys.executable).with_name("snmpsim-command-responder")
     simulator = importlib.util.find_spec("snmpsim")
@@ -127,7 +132,7 @@ def simulate(directory: Path, community: str, port: int = 0) -> Counterpart:
             str(responder),
             f"--data-dir={directory}/data",
             f"--cache-dir={directory}/cache",
-            f"--agent-udpv4-endpoint=127.0.0.1:{port}",
+            *(f"--agent-udpv4-endpoint={address}:{port}" for address in addresses),
             f"--process-user={getpass.getuser()}",
             f"--process-group={grp.getgrgid(os.getgid()).gr_name}",
             f"--variation-modules-dir={variations}",
