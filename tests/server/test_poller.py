@@ -384,6 +384,60 @@ async def test_an_outdated_inventory_is_taken_anew_instead_of_the_next_pass(benc
     assert made[0].reads >= 3
 
 
+class Renumbered(Device):
+    """A device that has other outlets after its first pass, and says so."""
+
+    async def open(self) -> Inventory:
+        await super().open()
+        return Inventory((EntityInfo(model=f"model {self.opened}"),))
+
+    async def read(self) -> Pass:
+        return replace(await super().read(), outdated=self.opened == 1)
+
+
+@pytest.fixture
+async def renumbered(bench: Bench) -> Renumbered:
+    """Such a device, read for the first time."""
+    made: list[Renumbered] = []
+
+    def build(settings: Settings, context: Context) -> Renumbered:
+        made.append(Renumbered(settings, context))
+        return made[-1]
+
+    bench.poller = Poller({"test": Plugin("test", "none", build)}, bench.seen, Clock(), Path())
+    bench.configure("a", poll_interval=3600)
+    await bench.seen.until(lambda: bench.seen.passes)
+    return made[0]
+
+
+async def test_no_order_goes_to_a_device_that_is_not_what_it_was(bench: Bench, renumbered: Renumbered) -> None:
+    """What was ordered by an inventory that the device has disowned since is not sent: it may be another outlet."""
+    bench.poller.send(switch(1))
+    await bench.seen.until(lambda: bench.seen.outcomes)
+    assert [(number, outcome) for number, outcome, _ in bench.seen.outcomes] == [(1, Outcome.UNAVAILABLE)]
+    assert renumbered.sent == []
+
+
+async def test_no_order_outlives_the_inventory_it_was_planned_by(bench: Bench, renumbered: Renumbered) -> None:
+    """What was ordered while a device was opened anew is not sent to another that stands there now."""
+    opening, found = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        opening.set()
+        await found.wait()
+
+    renumbered.on_open = wait
+    bench.poller.rediscover("a")
+    await opening.wait()
+    bench.poller.send(switch(1))
+    found.set()
+    await bench.seen.until(lambda: bench.seen.outcomes)
+    assert [(number, outcome) for number, outcome, _ in bench.seen.outcomes] == [(1, Outcome.UNAVAILABLE)]
+    bench.poller.send(switch(2))
+    await bench.seen.until(lambda: len(bench.seen.outcomes) == 2)
+    assert renumbered.sent == ["outlet-1 off"]
+
+
 class Talker(Device):
     """A device that says what a test puts into its mouth."""
 

@@ -46,6 +46,7 @@ FIRST_BACK_OFF = 1.0
 LONGEST_BACK_OFF = 60.0
 STALE_PASSES = 3  # failed passes in a row before the connection is given up and opened anew
 COMMANDS_WAITING = 1000
+_REPLACED = "the device has other parts than when this was ordered; look at them, and order again"
 READINGS_APART = 1.0  # seconds at least between two readings of a device, where it is read because it said something
 
 
@@ -200,6 +201,7 @@ class Link:
         context.log.addFilter(self._mask)
         self._told = False  # that it failed is in the log, and no pass has worked since
         self._read_at = -math.inf  # by the loop's time
+        self._inventory: Inventory | None = None  # by which commands that wait were planned; None = one remembered
         self._outdated = False  # the last pass said that the inventory is not what it was
         self._asking: asyncio.Timeout | None = None  # the deadline of what the device is asked right now
 
@@ -282,6 +284,9 @@ class Link:
             self._failed(error, "open")
             return False
         self._error = None
+        if not self._commands.empty() and self._inventory is not None and inventory != self._inventory:
+            self._refuse_waiting(_REPLACED)
+        self._inventory = inventory
         self._receiver.inventory(self.config.name, inventory)
         self._step(Happening.OPENED)
         return True
@@ -340,7 +345,9 @@ class Link:
         due = loop.time() + self._clock.real(self.config.poll_interval * spread)
         while not self._stopping and not self.reopen:
             commanded = False
-            while not self._commands.empty() and not self._stopping:
+            if self._outdated:  # what was an outlet of one may be that of another now
+                self._refuse_waiting(_REPLACED)
+            while not (self._commands.empty() or self._stopping or self._outdated):
                 await self._command(backend, self._commands.get_nowait())
                 commanded = True
             if commanded or self.hurried:
