@@ -114,6 +114,7 @@ class Nut:
                     continue
                 told = answer.variables.pairs()
                 outdated |= self._look_again(fleet, name, told, answer.abilities)
+                await asyncio.sleep(0)
                 one = readings(fleet[name], told, at, self._target.power_factor)
                 made += one.readings
                 missing |= one.missing

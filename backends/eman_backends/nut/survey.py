@@ -7,7 +7,7 @@ drivers tell under several names the first that is there counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
@@ -122,10 +122,13 @@ def survey(
     terminals: list[Terminal] = []
     interfaces: list[InterfaceInfo] = []
     switches: dict[Point, tuple[Order, Order]] = {}
+    phased = {name.partition(".L")[0] for name in variables if ".L" in name}
 
     def add(info: InterfaceInfo, prefixes: Iterable[str], state: str | None = None) -> None:
         point = Point(local, info.name)
-        terminals.append(Terminal(point, tuple(_places(prefixes, variables)), info.direction is Direction.INLET, state))
+        terminals.append(
+            Terminal(point, tuple(_places(prefixes, variables, phased)), info.direction is Direction.INLET, state)
+        )
         interfaces.append(info)
 
     sources = sorted({match[1] for name in variables if (match := _SOURCE.match(name))})
@@ -212,9 +215,9 @@ def _switch(prefix: str, abilities: Abilities) -> tuple[Order, Order] | None:
     return (Order(variable, "on"), Order(variable, "off")) if prefix and variable in abilities.writable else None
 
 
-def _places(prefixes: Iterable[str], variables: Mapping[str, str]) -> Iterator[Place]:
+def _places(prefixes: Iterable[str], variables: Mapping[str, str], phased: Container[str]) -> Iterator[Place]:
     prefixes = tuple(prefixes)
-    for phase in (None, *PHASES):
+    for phase in (None, *PHASES) if any(prefix in phased for prefix in prefixes) else (None,):
         if names := _names(prefixes, phase, variables):
             yield Place(phase, names)
 
