@@ -19,7 +19,7 @@ from eman_netconf.operations.discovery import MOST, Address, Failed, Findings, F
 from eman_netconf.server.clock import Clock
 from eman_netconf.server.masks import Mask
 from eman_netconf.server.secrets import CIPHER, Vault
-from eman_netconf.server.settings import is_secret, plain, secrets, stored
+from eman_netconf.server.settings import Opened, is_secret, plain, stored
 from eman_netconf.yang.schema import Schema, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, Step, path_text, walk
 from eman_netconf.yang.tree import Path as InstancePath
@@ -90,8 +90,9 @@ class Discovery:
             log=logging.getLogger(f"eman_netconf.discover.{name}"),
         )
         container = next(node for node in self._backend.children.values() if node.name == name)
-        mask = Mask(secrets(using, self._vault))
-        return _Question(plugin, plain(using, self._vault), context, container, mask, here)
+        opened = Opened(self._vault)
+        settings = plain(using, opened)
+        return _Question(plugin, settings, context, container, Mask(opened.secrets), here)
 
 
 async def _until(sweep: _Sweep, seconds: float, departed: Departed) -> Findings:

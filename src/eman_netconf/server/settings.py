@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from eman_netconf.backend import Settings
 from eman_netconf.errors import AppTag, RpcError
@@ -13,13 +13,32 @@ from eman_netconf.server.config import Limits
 from eman_netconf.server.poller import BackendConfig
 from eman_netconf.server.secrets import SECRET, SecretUnreadable, Vault
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
-from eman_netconf.yang.tree import Data, Inner, ListNode, walk
+from eman_netconf.yang.tree import Data, Inner, ListNode
 from eman_netconf.yang.types import TypeFault
 from eman_netconf.yang.validate import validate
 
 _WHOLE = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 _OWN = frozenset({"control", "link"})
 _NO_PROTOCOL = "the backend of its protocol is not installed any more; install it again, or configure another protocol"
+
+
+class Opener(Protocol):
+    """Who knows the clear text of what is stored."""
+
+    def decrypt(self, value: str) -> str:
+        """Raises SecretUnreadable."""
+
+
+class Opened:
+    """An opener that remembers what it opened."""
+
+    def __init__(self, vault: Opener) -> None:
+        self.secrets: list[str] = []
+        self._vault = vault
+
+    def decrypt(self, value: str) -> str:
+        self.secrets.append(self._vault.decrypt(value))
+        return self.secrets[-1]
 
 
 def backends(running: Inner, vault: Vault) -> Mapping[str, BackendConfig]:
@@ -40,8 +59,11 @@ def backend(name: str, entry: Inner, vault: Vault) -> BackendConfig:
     for node, data in entry.children.items():
         if node.kind is Kind.CONTAINER and node.presence and node.name not in _OWN and isinstance(data, Inner):
             try:
-                settings, told = plain(data, vault), secrets(data, vault)
-                return BackendConfig(name, node.name, settings, interval, timeout, enabled, secrets=told)
+                opened = Opened(vault)
+                settings = plain(data, opened)
+                return BackendConfig(
+                    name, node.name, settings, interval, timeout, enabled, secrets=tuple(opened.secrets)
+                )
             except SecretUnreadable as error:
                 return BackendConfig(name, node.name, {}, interval, timeout, enabled, str(error))
     return BackendConfig(name, "", {}, interval, timeout, enabled, _NO_PROTOCOL)
@@ -78,14 +100,14 @@ def session_limits(running: Inner, limits: Limits) -> Limits:
     )
 
 
-def value_of(inner: Inner, name: str, vault: Vault) -> Any:
+def value_of(inner: Inner, name: str, vault: Opener) -> Any:
     """A leaf as a Python value, its default when absent, None when there is none."""
     node = inner.schema.child(name)
     value = inner.leaf(name)
     return _value(node, node.default if value is None else value, vault)
 
 
-def plain(inner: Inner, vault: Vault) -> dict[str, Any]:
+def plain(inner: Inner, vault: Opener) -> dict[str, Any]:
     """A container as plain Python values by local name, defaults included, secrets in clear."""
     values: dict[str, Any] = {}
     for node in inner.schema.children.values():
@@ -104,16 +126,6 @@ def plain(inner: Inner, vault: Vault) -> dict[str, Any]:
         elif isinstance(data, str):
             values[node.name] = _value(node, data, vault)
     return values
-
-
-def secrets(inner: Inner, vault: Vault) -> tuple[str, ...]:
-    """The clear text of all secrets in a container. Raises SecretUnreadable."""
-    return tuple(
-        vault.decrypt(value)
-        for path, data in walk(inner)
-        if is_secret(path[-1].schema)
-        for value in ((data,) if isinstance(data, str) else data if isinstance(data, tuple) else ())
-    )
 
 
 def is_secret(node: SchemaNode) -> bool:
@@ -162,7 +174,7 @@ def _text(node: SchemaNode, value: Any, vault: Vault) -> str:
         raise ValueError(f"{node.name} {wrong.message}") from None
 
 
-def _value(node: SchemaNode, value: str | None, vault: Vault) -> Any:
+def _value(node: SchemaNode, value: str | None, vault: Opener) -> Any:
     assert node.type is not None
     if value is None:
         return None
