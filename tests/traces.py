@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,28 @@ class Watch:
     def __init__(self) -> None:
         self.events: list[tuple[str, tuple[Any, ...]]] = []
         self.on = False
+        self._by_all = True
+        self._ours: ContextVar[bool] = ContextVar("ours", default=False)
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and event.startswith(("open", "socket.", "subprocess.", "os.", "shutil.")):
+        if not self.on or not event.startswith(("open", "socket.", "subprocess.", "os.", "shutil.")):
+            return
+        if self._by_all or self._ours.get():
             self.events.append((event, arguments))
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+    def listening(self, *, ours: bool = False) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+        """All events meanwhile; with ``ours`` those alone that the block or a task that it begins brings about."""
         self.events = []
+        self._by_all = not ours
+        token = self._ours.set(True)
         self.on = True
         try:
             yield self.events
         finally:
             self.on = False
+            self._ours.reset(token)
 
 
 WATCH = Watch()
