@@ -18,6 +18,8 @@ from .tables import GENERIC, Table, names
 from .traps import Ear
 
 SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+TICKS = 100  # of sysUpTime in a second
+CLOCKS_DIFFER = 300.0  # seconds that a device's clock may be ahead of ours between two passes
 REBUILT = 900.0  # seconds from one time that a device says it has other parts to the next that is believed
 DOUBTS = 5  # attempts to open, one after the other, at which a device must look like less before that is believed
 
@@ -32,6 +34,7 @@ class Snmp:
         self._client = Client(target, context.random, context.log, fast=fast)
         self._exploration = Exploration()
         self._plan: Plan | None = None
+        self._up: tuple[int, float] | None = None  # sysUpTime as last told, and when by the monotonic clock
         self._witnessed: Value | None = None  # what the witness of the plan said in the first pass
         self._rebuilt = -math.inf  # when it last said something else, by the monotonic clock
         self._read_as: tuple[Table, ...] = ()
@@ -50,6 +53,7 @@ class Snmp:
             self._client.close()
             raise
         self._client.rest()
+        self._up = None
         self._witnessed = None
         self._plan = shared(plan)
         self._restarted = False
@@ -60,11 +64,11 @@ class Snmp:
         plan = self._opened()
         if self._restarted:
             return Pass((), outdated=True)
-        about = [plan.witness] if plan.witness is not None else []
-        values = await self._client.get([*about, *plan.oids] or [SYS_UP_TIME])
+        about = [SYS_UP_TIME, *([plan.witness] if plan.witness is not None else [])]
+        values = await self._client.get([*about, *plan.oids])
         if not values or (plan.oids and values.keys() <= set(about)):
             raise Unavailable(f"{self._target} answers, but tells none of its values any more")
-        if self._is_rebuilt(values.get(plan.witness or "")):
+        if not self._goes_on(values.get(SYS_UP_TIME)) or self._is_rebuilt(values.get(plan.witness or "")):
             return Pass((), outdated=True)
         at = self._context.clock().wall
         if len(plan.parts) == 1:
@@ -121,6 +125,17 @@ class Snmp:
         self._hush()
         self._plan = None
         self._client.close()
+
+    def _goes_on(self, ticks: object) -> bool:
+        """Whether the device, from how long it is up, is the one of the last pass and has not started since."""
+        if not isinstance(ticks, int):
+            return True
+        now = self._context.clock().mono
+        before, self._up = self._up, (ticks, now)
+        if before is None:
+            return True
+        passed = ticks - before[0]
+        return 0 <= passed <= (now - before[1] + CLOCKS_DIFFER) * TICKS
 
     def _is_rebuilt(self, told: Value | None) -> bool:
         """Whether the device says that its parts are others than in the first pass; some say so all the time."""
