@@ -21,6 +21,6 @@ settings.load_profile("tests")
 
 @pytest.fixture(scope="session")
 def schema() -> Schema:
-    """The schema of the server with the simulated and the SNMP backend; nobody changes it."""
-    names = ("simulated", "snmp")
-    return sources.load([f"eman-backend-{name}" for name in names], [BACKENDS / name for name in names])
+    """The schema of the server with all backends that come with it; nobody changes it."""
+    models = sorted(BACKENDS.glob("[!_]*/eman-backend-*.yang"))
+    return sources.load([model.stem for model in models], [model.parent for model in models])

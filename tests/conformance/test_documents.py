@@ -31,6 +31,7 @@ from tests.conformance.conftest import (
     summer_process,
     switch,
     texts,
+    try_battery,
     until,
 )
 from tests.conformance.site import interface, local, state_set
@@ -48,6 +49,8 @@ TOTALS = (
     "/eman-entity:energy-management/eman-group:domains/domain",
     "/eman-entity:energy-management/eman-group:groups/group",
 )
+
+FOREIGN = ("kind", "value", "authority", "persistence")
 
 #: State leaves that the demo site does not fill, and why.
 ABSENT = {
@@ -67,6 +70,10 @@ ABSENT = {
     f"{ENTITY}/eman-measurement:electrical/reporter": "who is reported on by others has interfaces",
     f"{ENTITY}/eman-measurement:energy/discontinuity-time": "simulated counters do not start again",
     f"{INTERFACE}/eman-measurement:energy/discontinuity-time": "simulated counters do not start again",
+    **{
+        f"{INTERFACE}/neighbour/{leaf}": "simulated boxes know what their cables lead to"
+        for leaf in ("name", "description", "interface", *(f"foreign-id/{part}" for part in FOREIGN))
+    },
     f"{ENTITY}/foreign-id/authority": "the identifiers of simulated boxes need none",
     f"{INTERFACE}/foreign-id/authority": "the identifiers of simulated boxes need none",
     **{
@@ -323,7 +330,7 @@ def collect(client: manager.Manager) -> None:
 
 def work(client: manager.Manager) -> None:
     """Announce maintenance of a server with a part and of a group, replace a shelf, and wish for what was just switched
-    off to be on, which has to wait."""
+    off to be on, which has to wait; have a battery tested."""
     announced = "<enabled>true</enabled><until>2026-06-24T00:00:00Z</until><reason>new fan</reason>"
     maintenance = f"<maintenance>{announced}<responsible>Ann</responsible></maintenance>"
     slow = "<pacing><min-off-time>3600</min-off-time></pacing>"
@@ -342,6 +349,7 @@ def work(client: manager.Manager) -> None:
     waiting = entity("lamp-05", "/emps:power-state/emps:request/emps:not-before")
     for path in (f"{outlet}/empi:request/empi:not-before", waiting):
         until(lambda path=path: one(client, path), "the wish has to wait")
+    try_battery(client, "ups-1", "string-1", "<reason>monthly</reason>")
 
 
 def wishes(state: str, pacing: str) -> str:
