@@ -24,6 +24,7 @@ NAMES = {
     "i": INTERFACE,
     "m": "urn:eman:yang:eman-measurement",
     "b": "urn:eman:yang:eman-battery",
+    "r": "urn:eman:yang:eman-relationship",
 }
 OUTLET = "i:power-interface[i:name='outlet-1']/i:supply/i:oper-state"
 
@@ -112,6 +113,7 @@ async def test_ups_of_a_server_come_and_go_by_themselves(
     async with serving(tmp_path / "state", schema) as server, server.peer() as peer:
         await edited(peer, backends(configured))
         await until(peer, "cellar", "e:firmware-version", "2.8.0")
+        await until(peer, "cellar.desk", "r:relationship/r:peer", "cellar")
         await until(peer, "cellar.desk", "b:battery/b:charge-percent", "100.0")
         await until(peer, "cellar.rack", "e:reachability", "stale")
         await asyncio.to_thread(there.start_driver, "rack")

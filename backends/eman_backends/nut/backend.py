@@ -220,7 +220,7 @@ class Nut:
         """The server itself, which measures nothing and speaks for the UPSs behind it."""
         said = shown(version.lines[0])[:255] if version.lines else None
         release = re.search(r"upsd (\S+)", said or "")
-        relations = (RelationInfo("proxying", f"{self._context.name}.{info.local}", reports=REPORTS) for info in behind)
+        relations = (RelationInfo("proxying", info.local, reports=REPORTS) for info in behind)
         return EntityInfo(
             name=self._target.address,
             description=f"NUT server of {len(behind)} UPS" + ("" if len(behind) == 1 else "s"),

@@ -52,7 +52,7 @@ async def test_all_ups_are_behind_the_server(make: Make, upsd: Upsd) -> None:
     server, *fleet = inventory.entities
     assert (server.local, server.model, server.firmware_version) == ("", "upsd", "2.8.0")
     assert server.description == "NUT server of 2 UPSs"
-    assert [(one.type, one.peer) for one in server.relationships] == [("proxying", "it.rack"), ("proxying", "it.desk")]
+    assert [(one.type, one.peer) for one in server.relationships] == [("proxying", "rack"), ("proxying", "desk")]
     assert [(one.local, one.name, one.description) for one in fleet] == [
         ("rack", "rack", 'The "rack" UPS #1'),
         ("desk", "desk", 'The "desk" UPS #1'),
