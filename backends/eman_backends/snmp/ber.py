@@ -1,7 +1,10 @@
-"""The little of BER (ITU-T X.690) that notifications need: definite lengths, one octet of tag, nothing deep."""
+"""The little of BER (ITU-T X.690) that SNMP needs: definite lengths, one octet of tag, nothing deep."""
 
 from __future__ import annotations
 
+import functools
+
+LONGEST_OID = 640  # octets: 128 numbers (RFC 2578 section 3.5) of five each
 INTEGER, OCTETS, OBJECT, SEQUENCE = 0x02, 0x04, 0x06, 0x30
 
 
@@ -83,3 +86,32 @@ def octets(content: bytes) -> bytes:
 def sequence(*elements: bytes) -> bytes:
     """A sequence of elements."""
     return element(SEQUENCE, *elements)
+
+
+@functools.lru_cache(maxsize=16384)
+def oid_of(content: bytes) -> str:
+    """The dotted numbers of an object identifier (ITU-T X.690 section 8.19). Raises MalformedError."""
+    if not content or content[-1] & 0x80 or len(content) > LONGEST_OID:
+        raise MalformedError("not an object identifier")
+    numbers: list[int] = []
+    number = 0
+    for octet in content:
+        number = number << 7 | octet & 0x7F
+        if not octet & 0x80:
+            numbers.append(number)
+            number = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+
+@functools.lru_cache(maxsize=16384)
+def oid(dotted: str) -> bytes:
+    """An object identifier as an element."""
+    first, second, *others = map(int, dotted.split("."))
+    content = bytearray()
+    for number in (40 * first + second, *others):
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.append(number & 0x7F | 0x80)
+        content += bytes(reversed(groups))
+    return element(OBJECT, bytes(content))

@@ -12,9 +12,9 @@ from pathlib import Path
 from . import ber
 from .ber import MalformedError
 from .envelope import Envelope, put_together, scope
+from .keys import AUTHENTICATED, REPORTS, WINDOW, Keys, UnreadableError
 from .notices import Notice, Pdu, notice
 from .settings import User
-from .usm import AUTHENTICATED, REPORTS, WINDOW, Keys, UnreadableError
 
 FILE = "engine.json"
 MOST_BOOTS = 2**31 - 1
@@ -76,7 +76,7 @@ class Engine:
             return None
         self._faults[fault] += 1
         variable = ber.sequence(
-            ber.element(ber.OBJECT, _oid(f"{REPORTS}{fault}.0")),
+            ber.oid(f"{REPORTS}{fault}.0"),
             ber.integer(self._faults[fault] & 0x7FFFFFFF, _COUNTER),
         )
         numbers = (ber.integer(_request(envelope)), ber.integer(0), ber.integer(0))
@@ -120,8 +120,3 @@ def _request(envelope: Envelope) -> int:
         return data.enter(data.tag).integer()
     except MalformedError:
         return 0
-
-
-def _oid(name: str) -> bytes:
-    numbers = [int(number) for number in name.split(".")]
-    return bytes([40 * numbers[0] + numbers[1], *numbers[2:]])  # of numbers below 128

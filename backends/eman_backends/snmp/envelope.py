@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from . import ber
 from .ber import MalformedError, Reader
-from .usm import AUTHENTICATED, ENCRYPTED, LARGEST, REPORTABLE, Keys
+from .keys import AUTHENTICATED, ENCRYPTED, LARGEST, REPORTABLE, Keys
 
 VERSION, MODEL = 3, 3  # SNMPv3; the user-based security model
 LONGEST_NAME = 32  # octets of a user's name and of an engine id
@@ -79,19 +79,19 @@ def take_apart(datagram: bytes) -> Envelope:
 
 
 def put_together(
-    number: int, level: int, place: tuple[bytes, int, int], user: bytes, scoped: bytes, keys: Keys
+    number: int, flags: int, place: tuple[bytes, int, int], user: bytes, scoped: bytes, keys: Keys
 ) -> bytes:
-    """A message with these services; ``place`` is the authoritative engine, its boots and its seconds."""
+    """A message with these flags; ``place`` is the authoritative engine, its boots and its seconds."""
     engine, boots, seconds = place
     salt = b""
-    if level & ENCRYPTED:
+    if flags & ENCRYPTED:
         sealed, salt = keys.encrypt(scoped, boots, seconds)
         scoped = ber.octets(sealed)
-    digest = bytes(keys.length) if level & AUTHENTICATED else b""
+    digest = bytes(keys.length) if flags & AUTHENTICATED else b""
     parameters = ber.sequence(
         ber.octets(engine), ber.integer(boots), ber.integer(seconds), *map(ber.octets, (user, digest, salt))
     )
-    header = ber.sequence(ber.integer(number), ber.integer(LARGEST), ber.octets(bytes([level])), ber.integer(MODEL))
+    header = ber.sequence(ber.integer(number), ber.integer(LARGEST), ber.octets(bytes([flags])), ber.integer(MODEL))
     whole = ber.sequence(ber.integer(VERSION), header, ber.octets(parameters), scoped)
     if not digest:
         return whole

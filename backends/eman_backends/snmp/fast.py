@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from .complete import Oid, Value
+from .keys import master_key
 from .settings import Community, Target, User
-from .usm import master_key
 
 try:
     from gufo.snmp import SnmpVersion
@@ -66,7 +67,8 @@ class Fast:
                 await self._session.refresh()
             self._heard_at = self._loop.time()
             values = await self._session.get_many(names)
-        except (TimeoutError, OSError, asyncio.CancelledError):
+        except (TimeoutError, OSError, asyncio.CancelledError) as error:
+            traceback.clear_frames(error.__traceback__)  # they and what was cancelled hold each other, and the socket
             self._forget_engine()
             raise
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

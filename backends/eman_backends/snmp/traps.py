@@ -18,9 +18,10 @@ from . import ber
 from .ber import MalformedError, Reader
 from .engine import ENGINE, USER, Engine, Fault, start
 from .envelope import Envelope, take_apart
+from .keys import AUTHENTICATED, Keys, UnreadableError, stretch
 from .notices import Notice, Pdu, notice
 from .settings import Hearing, User
-from .usm import AUTHENTICATED, Keys, UnreadableError, Usm, stretch
+from .usm import Usm
 
 LONGEST = 4096  # octets of a notification that is looked at
 IN_A_TURN = 32  # datagrams, before others on the loop have theirs

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
 import logging
 import random
@@ -29,7 +31,7 @@ from eman_backends.snmp.tests.told import of, outlet
 from eman_backends.snmp.usm import Usm
 from eman_netconf.backend import Point, Quantity, Supply, Unavailable
 from tests.pace import ten_milliseconds
-from tests.traces import leaves_nothing, sockets
+from tests.traces import CancelledAt, leaves_nothing, sockets
 
 PORTS = "1.3.6.1.2.1.105.1.1.1.3"
 Datagrams = Iterable[bytes] | None
@@ -538,6 +540,27 @@ async def test_cancellation_leaves_no_socket_and_no_task(make: Make, step: str) 
             held = False
         await backend.open()
         assert (await backend.read()).readings
+
+
+async def test_a_socket_is_not_left_to_the_collector(make: Make) -> None:
+    """Who gives up and closes has closed its socket, though nobody collects what holds itself."""
+
+    async def finished(awaitable: CancelledAt) -> None:
+        await awaitable
+
+    async with serving(Agent(switch())) as agent:
+        gc.disable()
+        try:
+            async with leaves_nothing():
+                for step in range(15):
+                    backend = make(at(agent.port))
+                    task = asyncio.ensure_future(finished(CancelledAt(backend.open(), step)))
+                    with contextlib.suppress(asyncio.CancelledError):
+                        async with asyncio.timeout(60):
+                            await task
+                    await backend.close()
+        finally:
+            gc.enable()
 
 
 async def test_a_big_switch_does_not_hold_the_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

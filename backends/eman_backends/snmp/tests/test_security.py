@@ -102,14 +102,14 @@ async def test_a_command_is_told_once_even_at_first_contact(
     sent: list[Any] = []
     wrap = Usm.wrap
 
-    def counted(self: Usm, number: int, pdu: Any) -> bytes:
-        sent.append(type(pdu))
+    def counted(self: Usm, number: int, pdu: bytes) -> bytes:
+        sent.append(pdu[0])
         return wrap(self, number, pdu)
 
     monkeypatch.setattr(Usm, "wrap", counted)
     monkeypatch.setattr(backend._client._complete, "_usm", None)  # as if it had never met the device
     await backend.switch_supply(PORT, Supply.ON)
-    assert sent.count(Kind.SET.value) == 1
+    assert sent.count(Kind.SET) == 1
     assert len(sent) > 1
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from eman_backends.snmp import PLUGIN
+from eman_backends.snmp.keys import AUTH, PRIV, master_key
 from eman_backends.snmp.settings import Community, Hearing, Target, User, target
-from eman_backends.snmp.usm import AUTH, PRIV, master_key
 from eman_netconf.backend import Context, Misconfigured, Now
 
 V2C = {"address": "192.0.2.1", "v2c": {"community": "public"}}

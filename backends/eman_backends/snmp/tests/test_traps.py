@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from eman_backends.snmp import ber, envelope, notices, traps
 from eman_backends.snmp.backend import Snmp
 from eman_backends.snmp.engine import FILE, MOST_BOOTS, start
+from eman_backends.snmp.keys import WINDOW
 from eman_backends.snmp.settings import Community, Hearing, Target, User
 from eman_backends.snmp.tests.agent import Agent, serving, switch
 from eman_backends.snmp.tests.conftest import Make
 from eman_backends.snmp.tests.counterparts import AUTH_KEY, PRIV_KEY, free_port, run_snmpd, snmpd, temporary
 from eman_backends.snmp.tests.notifier import COLD_START, LINK_DOWN, WARM_START, captured, send
 from eman_backends.snmp.traps import Ear, Receiver
-from eman_backends.snmp.usm import WINDOW, Usm
+from eman_backends.snmp.usm import Usm
 from eman_netconf.backend import Pass, Unavailable
 from tests.programs import program
 from tests.traces import leaves_nothing, sockets
