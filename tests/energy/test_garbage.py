@@ -32,12 +32,17 @@ from tests.energy.bench import Bench
 NAMES = ["", "a", "b", "gw", "gw.a", "x y", "ü", "-", "o1", "\x00", "a" * 300, "<&>"]
 names = st.sampled_from(NAMES)
 texts = st.none() | names | st.text(max_size=5)
+#: What a few octets of JSON can hold, and what would take minutes or gigabytes to write out.
+bombs = st.sampled_from(
+    [Decimal("1E+999990"), Decimal("-1E+999990"), Decimal("1E-999990"), Decimal("sNaN"), Decimal("Infinity"), 10**400]
+)
 amounts = st.one_of(
+    bombs,
     st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12),
     st.integers(-5, 5),
     st.floats(allow_nan=True),
 )
-known = st.none() | st.decimals(0, 1000, places=2)
+known = st.none() | st.decimals(0, 1000, places=2) | bombs
 states = st.sampled_from(["dmtf-on", "dmtf-off-soft", "eman-high", "no-such-state", "eman-power-state-set:on", "on"])
 interfaces = st.builds(
     InterfaceInfo,

@@ -9,6 +9,7 @@ from typing import TypeVar
 from eman_netconf.energy.canonical import clipped
 from eman_netconf.energy.entities import Entity, fit_name
 from eman_netconf.energy.interfaces import ForeignIdNodes
+from eman_netconf.energy.plausible import plausible
 from eman_netconf.energy.uuids import UUID_KIND, told_uuids
 from eman_netconf.energy.values import EntityInfo, Inventory
 from eman_netconf.yang.tree import Inner, ListNode
@@ -107,14 +108,16 @@ class Names:
 
 
 def normalised(backend: str, inventory: Inventory) -> dict[str, EntityInfo]:
-    """An inventory by local name, with ids and names that fit and containers by id."""
+    """An inventory by local name, with ids, names and numbers that fit and containers by id."""
     infos: dict[str, EntityInfo] = {}
     ids: dict[str, str] = {}  # by local name
     for info in inventory.entities:
         default = f"{backend}.{info.local}" if info.local else backend
         id_ = fit_name(info.id or default, 128) or fit_name(default, 128)
         ids.setdefault(info.local, id_)
-        infos.setdefault(info.local, info if info.id == id_ else replace(info, id=id_))
+        if info.local not in infos:
+            sound = plausible(info)
+            infos[info.local] = sound if sound.id == id_ else replace(sound, id=id_)
     for local, info in infos.items():
         inside = info.contained_in
         if inside is not None:

@@ -15,7 +15,7 @@ from eman_netconf.energy.effects import Changed, Effect
 from eman_netconf.energy.entities import REACHED, Entity, Reachability, worst
 from eman_netconf.energy.interfaces import Interface
 from eman_netconf.energy.links import Link
-from eman_netconf.energy.quantities import COUNTERS, GAUGES
+from eman_netconf.energy.quantities import COUNTERS, GAUGES, MOST
 from eman_netconf.energy.relationships import End, Role
 from eman_netconf.energy.requests import Request
 from eman_netconf.energy.site import Site
@@ -331,13 +331,10 @@ class Intake:
     def _power_limit(
         self, entity: Entity, interface: Interface | None, reading: Reading, mono: float, now: Now, out: list[Effect]
     ) -> str:
-        try:
-            limit = Decimal(str(reading.value))
-        except ArithmeticError:
+        value = reading.value
+        if interface is not None or not isinstance(value, Decimal | int | float) or not -MOST <= value <= MOST:
             return ""
-        if interface is not None or not limit.is_finite():
-            return ""
-        entity.states.oper_limit = limit
+        entity.states.oper_limit = Decimal(str(value))
         entity.states_changed()
         self._control.read(entity.limit_holder, entity, mono, now, out)
         return "power-state"

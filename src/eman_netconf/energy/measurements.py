@@ -174,17 +174,18 @@ class Meter:
         return "electrical"
 
     def _count(self, quantity: Quantity, reading: Reading, mono: float) -> bool:
+        value, wraps_at = reading.value, reading.wraps_at
         try:
-            raw = in_thousandths(reading.value)  # type: ignore[arg-type]  # the quantity says it is a number
-            wraps_at = None if reading.wraps_at is None else in_thousandths(reading.wraps_at)
-        except (TypeError, ValueError, ArithmeticError):
+            if not 0 <= value <= MOST:  # type: ignore[operator]  # the quantity says it is a number
+                self.odd = Kind.OUT_OF_RANGE if finite(value) else Kind.NOT_A_NUMBER  # type: ignore[arg-type]  # as above
+                return False
+            around = in_thousandths(wraps_at) if wraps_at is not None and 0 < wraps_at <= MOST else None
+        except (TypeError, ArithmeticError):
             self.odd = Kind.NOT_A_NUMBER
             return False
-        if not 0 <= raw <= MOST * 1000:
-            self.odd = Kind.OUT_OF_RANGE
-            return False
+        raw = in_thousandths(value)  # type: ignore[arg-type]  # checked to be a number
         energy = self.energy
-        flow = energy.count(quantity, raw, reading.at, mono, wraps_at, self.longest_gap)
+        flow = energy.count(quantity, raw, reading.at, mono, around, self.longest_gap)
         if energy.odd is not None:
             self.odd, energy.odd = energy.odd, None
         if flow is None:
