@@ -168,6 +168,8 @@ class Trial:
         except RPCError as error:
             self.orders["unknown" if "nobody knows" in (error.message or "") else "refused"] += 1
             self.standing.append(wish)
+            if isinstance(device, Pdu):  # which obeys only when it is helped, and would be told again before
+                self.release(session)
             least = 0
         else:
             self.orders["accepted"] += 1
