@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from eman_netconf.energy.canonical import Number
 from eman_netconf.energy.quantities import MOST
-from eman_netconf.energy.values import BatteryInfo, EntityInfo, InterfaceInfo, StateInfo
+from eman_netconf.energy.values import BatteryInfo, EntityInfo, InterfaceInfo, StateInfo, StateSetInfo
 
 _ANY, _NOT_NEGATIVE, _COUNT = (-MOST, MOST), (0, MOST), (0, 2**32 - 1)
 Bounds = Mapping[str, tuple[float, float]]
@@ -31,7 +31,7 @@ _STATE: Bounds = {
 }
 _BATTERY: Bounds = {"nominal_capacity": _COUNT, "nominal_voltage": _ANY, "cell_count": _COUNT}
 
-_T = TypeVar("_T", EntityInfo, InterfaceInfo, StateInfo, BatteryInfo)
+_T = TypeVar("_T", EntityInfo, InterfaceInfo, StateSetInfo, StateInfo, BatteryInfo)
 
 
 def plausible(info: EntityInfo) -> EntityInfo:
@@ -63,6 +63,6 @@ def _fits(value: Number | tuple[Number, Number] | None, low: float, high: float)
         return False
 
 
-def _changed(told: Any, **fields: tuple[Any, ...]) -> Any:
+def _changed(told: _T, **fields: Any) -> _T:
     """``told`` with other values; itself where they are those it has."""
     return told if all(getattr(told, name) == value for name, value in fields.items()) else replace(told, **fields)
