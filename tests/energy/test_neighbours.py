@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eman_netconf.energy.relationships import End
 from eman_netconf.energy.values import Direction, EntityInfo, ForeignId, InterfaceInfo, Neighbour, Peer
 from eman_netconf.errors import RpcErrors
 from tests.energy.bench import Bench, inlet, outlet
@@ -190,6 +191,28 @@ def test_configuration_knows_better(bench: Bench) -> None:
     assert (load_of(bench, "1"), load_of(bench, "2")) == ([], [("phone", "in")])
     bench.commit({"id": "other"})
     assert load_of(bench, "1") == [("phone", "in")]
+
+
+@pytest.mark.parametrize("heard_by", [heard("1"), outlet("1", ("server", "eth0"))], ids=["heard", "claimed"])
+def test_who_is_heard_is_no_safer_for_it(bench: Bench, heard_by: InterfaceInfo) -> None:
+    """A device that hears a vital server, or claims to feed it, does not make its own supplies dispensable."""
+    feeds = [
+        {"name": name, "direction": "inlet", "connected-to": [{"entity": "pdu", "interface": name}]} for name in "ab"
+    ]
+    server = {
+        "id": "server",
+        "vital": True,
+        "foreign-id": [{"kind": "eman-entity:mac-address", "value": MAC}],
+        "power-interface": feeds,
+    }
+    bench.commit(server)
+    bench.discover("pdu", EntityInfo(interfaces=(outlet("a"), outlet("b"))))
+    bench.discover("sw", EntityInfo(interfaces=(heard_by,)))
+    assert list(wires(bench, "sw", "1")) != []
+    graph = bench.domain.site.graph
+    assert graph.loss([End("pdu", "a")]) == []
+    assert graph.loss([End("pdu", "a"), End("pdu", "b")]) == ["server"]
+    assert graph.loss([End("sw", "1")]) == []
 
 
 def test_what_was_heard_refuses_no_configuration(bench: Bench) -> None:

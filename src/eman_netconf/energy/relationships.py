@@ -489,6 +489,29 @@ class Graph:
         inlet = End(part, feed.inlet)
         return inlet not in cuts and site.takes(inlet)
 
+    def _vouched(self, part: str, feed: Feed) -> bool:
+        """Whether somebody else than the source says that ``part`` gets power by a feed: itself, or an operator."""
+        said: dict[Hashable, Evidence] = {}
+        if feed.inlet is not None and feed.outlet is not None:
+            here, there = End(part, feed.inlet), End(feed.source, feed.outlet)
+            if (here, there) in self._said:
+                return True
+            said = self._said.get((there, here), {})
+        facts = self._relations.get(part, {}).get((POWERED_BY, feed.source), {})
+        return Evidence.CONFIGURED in said.values() or any(
+            own or self._claims[witness].evidence is Evidence.CONFIGURED for witness, own in facts
+        )
+
+    def _counted_on(self, entity: str) -> list[tuple[str, Feed]]:
+        """The ways by which an entity may be taken to have power.
+
+        Who claims to feed somebody that others are known to feed makes him no safer: he may be mistaken about whom he
+        hears, or lie.
+        """
+        ways = self.ways(entity)
+        vouched = {way for way in ways if self._vouched(*way)}
+        return [way for way in ways if way in vouched or way[1].source == OUTSIDE] if vouched else ways
+
     def _fed(self, entity: str, cuts: set[End], dark: Mapping[str, None]) -> bool:
         """Whether some way up from ``entity`` through what passes power ends at an entity that needs no feed."""
         asked: set[str] = set()
@@ -500,7 +523,7 @@ class Graph:
             if here in asked or here in dark or (here != entity and not self._site.runs(here)):
                 continue
             asked.add(here)
-            ways = self.ways(here)
+            ways = self._counted_on(here)
             if not ways:
                 container = self._site.container(here)
                 if container is None:
