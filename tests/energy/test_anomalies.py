@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -68,7 +67,7 @@ def test_what_cannot_be_is_refused_and_seen(
 def test_what_makes_no_sense_beside_the_value_is_refused(bench: Bench, change: dict[str, Any]) -> None:
     """Times, methods and phases that cannot be spoil the reading and nothing else."""
     bench.discover("m", EntityInfo(interfaces=(inlet("in"),)))
-    reading = replace(bench.reading(Q.VOLTAGE, 230, "", "in"), **change)
+    reading = bench.reading(Q.VOLTAGE, 230, "", "in")._replace(**change)
     bench.read("m", reading, bench.reading(Q.ACTIVE_POWER, 5))
     assert power(bench, "m") == "5.0"
     assert anomalies(bench, "m") == {("malformed", "voltage", "power-interface in"): ("active", "1", "230")}

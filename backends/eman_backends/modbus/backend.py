@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
 from eman_netconf.backend import (
@@ -201,7 +200,7 @@ class Modbus:
         if reading.quantity is Quantity.POWER_LIMIT and reading.point in self._limited:
             told, wished = self._limited[reading.point]
             if reading.value == told:
-                return replace(reading, value=wished)
+                return reading._replace(value=wished)
         return reading
 
     def _told(self) -> Inventory:

@@ -6,7 +6,7 @@ Power of an outlet is negative, since it is provided; alternating currents have 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from eman_netconf.backend import Method, Pass, Point, Quantity, Reading, Supply
@@ -188,7 +188,7 @@ def _device(ups: Ups, made: list[Reading], told: Told) -> Iterator[Reading]:
     powers = [reading for reading in made if reading.quantity is Quantity.ACTIVE_POWER]
     taken_in = [reading for reading in powers if reading.point == ups.main]
     for reading in taken_in:
-        yield replace(reading, point=ups.point)
+        yield reading._replace(point=ups.point)
     efficiency = told.value("ups.efficiency", 1, 100)
     outputs = (reading for reading in powers if reading.point.interface == OUTPUT and reading.phase is None)
     output = next(outputs, None)

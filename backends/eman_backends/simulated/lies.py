@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
@@ -23,16 +22,16 @@ def lie(result: Pass, random: Random) -> Pass:
 
 def confuse(result: Pass) -> Pass:
     """The pass, and its first reading as one of an entity that no inventory has."""
-    strangers = [replace(reading, point=Point(STRANGER)) for reading in result.readings[:1]]
+    strangers = [reading._replace(point=Point(STRANGER)) for reading in result.readings[:1]]
     return Pass((*result.readings, *strangers), result.missing)
 
 
 def _lie(reading: Reading, random: Random) -> Reading:
     at = reading.at + random.choice((0.0, 0.0, -86400.0, 86400.0))
     if isinstance(reading.value, bool):
-        return replace(reading, value=not reading.value, at=at)
+        return reading._replace(value=not reading.value, at=at)
     if isinstance(reading.value, Decimal):
-        return replace(reading, value=random.choice(WILD), at=at)
+        return reading._replace(value=random.choice(WILD), at=at)
     if reading.quantity is Quantity.CHARGING_STATE:
-        return replace(reading, value=random.choice(("charging", "discharging", "maintaining", "not-charging")), at=at)
-    return replace(reading, at=at)
+        return reading._replace(value=random.choice(("charging", "discharging", "maintaining", "not-charging")), at=at)
+    return reading._replace(at=at)

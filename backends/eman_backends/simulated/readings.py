@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from eman_netconf.backend import Method, Pass, Point, Quantity, Reading, Supply
@@ -116,7 +115,7 @@ class _Panel:
         method = self.method if self.metered else Method.INTEGRATED
         for quantity, counted in ((Quantity.ENERGY_RECEIVED, received), (Quantity.ENERGY_PROVIDED, provided)):
             if counted is not None:
-                yield replace(self.reading(point, quantity, watt_hours(counted)), method=method)
+                yield self.reading(point, quantity, watt_hours(counted))._replace(method=method)
 
     def control(self, here: Point) -> Iterator[Reading]:
         entity, site = self.entity, self.site

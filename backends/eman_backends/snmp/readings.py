@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from eman_netconf.backend import Pass, Point, Quantity, Reading, Supply
@@ -120,22 +120,9 @@ def readings(cells: Iterable[Cell], values: Mapping[Oid, Value], at: float) -> P
     return Part(cells).read(values, at)
 
 
-class _Draft:
-    """A reading while it is made. Python takes four times as long to fill in a frozen object, and a pass makes a
-    hundred; so this one is filled in, and declared to be what it looks like."""
-
-    __slots__ = tuple(one.name for one in fields(Reading))
-
-
 def _reading(point: Point, quantity: Quantity, value: Known, at: float, phase: int | None, rule: Rule) -> Reading:
-    made: Any = _Draft()
-    made.point, made.quantity, made.value, made.at, made.phase = point, quantity, value, at, phase
-    made.method, made.accuracy, made.accuracy_class = rule.method, rule.accuracy, rule.accuracy_class
-    made.interval = None
-    made.wraps_at = None if rule.wraps_at is None else rule.wraps_at * rule.scale
-    made.__class__ = Reading
-    reading: Reading = made
-    return reading
+    wraps_at = None if rule.wraps_at is None else rule.wraps_at * rule.scale
+    return Reading(point, quantity, value, at, phase, rule.method, rule.accuracy, rule.accuracy_class, None, wraps_at)
 
 
 def _silence(groups: Iterable[Group], values: Mapping[Oid, Value]) -> str | None:

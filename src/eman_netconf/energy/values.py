@@ -106,9 +106,11 @@ class Point(NamedTuple):
 Value = Decimal | int | float | bool | str | frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One value of one quantity at one point; units as Quantity says, sign positive = received."""
+class Reading(NamedTuple):
+    """One value of one quantity at one point; units as Quantity says, sign positive = received.
+
+    A tuple, since a site makes thousands in a second.
+    """
 
     point: Point
     quantity: Quantity
