@@ -402,8 +402,8 @@ def test_a_standing_wish_is_restored_after_a_reconnect(bench: Bench) -> None:
 
 
 def test_wishes_for_a_lost_device_wait_for_its_readings(bench: Bench) -> None:
-    """Two wishes for a device that is away do not send each other on; back, the one whose outcome is unknown is asked
-    for again once it reads as not done, and the one that was answered as failed is not."""
+    """Two wishes for a device that is away do not send each other on; back, neither is asked for again: the one whose
+    outcome is unknown has failed once it reads as not done, as the other that was answered so."""
     strip(bench, "a", "b")
     supply(bench, on=True)
     supply(bench, on=True, name="o2")
@@ -417,8 +417,23 @@ def test_wishes_for_a_lost_device_wait_for_its_readings(bench: Bench) -> None:
     strip(bench, "a", "b")
     supply(bench, on=True)
     supply(bench, on=True, name="o2")
-    assert bench.told() == [("o1", "off")]
-    assert request(bench, "status", name="o2") == ["failed"]
+    assert bench.told() == []
+    assert request(bench, "status", name="o1") == request(bench, "status", name="o2") == ["failed"]
+    assert [notice["outcome"] for notice in bench.notices("control-failed")] == ["outcome-unknown", "failed", "failed"]
+
+
+def test_an_unknown_outcome_is_known_when_the_device_is_back(bench: Bench) -> None:
+    """What was carried out before the device was lost is reached, and is not asked for again."""
+    strip(bench)
+    supply(bench, on=True)
+    bench.wish(entity="pdu", interface="o1", supply=Supply.OFF)
+    bench.answer(Outcome.UNKNOWN)
+    bench.link("pdu", LinkState.STALE, error="x")
+    bench.wait(1)
+    strip(bench)
+    supply(bench, on=False)
+    assert bench.told() == []
+    assert request(bench, "status") == ["reached"]
 
 
 def test_a_standing_wish_that_darkens_a_vital_entity_is_withheld(bench: Bench) -> None:

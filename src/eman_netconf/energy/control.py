@@ -222,8 +222,8 @@ class Control:
     def apply(self, request: Request, now: Now, out: list[Effect]) -> None:
         """See to a wish in force: nothing where it is fulfilled, else commands, as far as the guard lets them through.
 
-        Where the device is not known yet, the wish waits until it was read. An action that failed is not done later:
-        who asked for it was told so.
+        Where the device is not known yet, the wish waits until it was read. An action that failed, or of which nobody
+        knows whether it was carried out, is not done later: who asked for it was told so.
         """
         entity = self._site.entities.get(request.target.entity)
         holder = self.holder(request.target)
@@ -231,6 +231,16 @@ class Control:
             return
         request.renew = False
         if request.origin is Origin.ACTION and request.status is RequestState.FAILED:
+            return
+        if request.origin is Origin.ACTION and request.status is RequestState.OUTCOME_UNKNOWN:
+            request.renew = holder.read_at is not None and not holder.read_since_sent
+            if not holder.read_since_sent:
+                return
+            if self.fulfilled(request, entity):
+                self.happened(request, Input.SEEN, now, out)
+            else:
+                request.account.append("it was not carried out before the device was lost")
+                self.happened(request, Input.LATE, now, out)
             return
         self.happened(request, Input.RENEWED, now, out)
         if holder.read_since_sent and self.fulfilled(request, entity):
