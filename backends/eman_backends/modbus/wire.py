@@ -34,6 +34,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterResponse,
 )
 
+from eman_backends.names import reached
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
 from .registers import Block, Space, text
@@ -208,7 +209,9 @@ class Wire:
         if self._connection is None:
             try:
                 async with asyncio.timeout(self._patience):
-                    self._connection = await asyncio.open_connection(self._address, self._port, limit=1024)
+                    self._connection = await reached(
+                        self._address, lambda address: asyncio.open_connection(address, self._port, limit=1024)
+                    )
             except (OSError, TimeoutError) as error:
                 raise Unavailable(f"{self} cannot be reached") from error
             self.connections += 1

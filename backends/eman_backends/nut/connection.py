@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
+from eman_backends.names import reached
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
 from .protocol import LONGEST, Garbled, Question, quoted, shown
@@ -192,7 +193,7 @@ class Connection:
     async def _connect(self) -> Line:
         loop = asyncio.get_running_loop()
         target = self._target
-        _, line = await loop.create_connection(Line, target.address, target.port)
+        _, line = await reached(target.address, lambda address: loop.create_connection(Line, address, target.port))
         self._line = line
         if target.tls is not None:
             await self._encrypt(line, target.tls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from eman_backends.names import addresses
 from eman_netconf.backend import Unavailable
 
 from .documents import Document, parsed, path_of
@@ -65,7 +68,7 @@ class Http:
         self._moved.clear()
         self._trust = await self._whom_to_trust()
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=2, ssl=self._trust, keepalive_timeout=60.0),
+            connector=aiohttp.TCPConnector(limit=2, ssl=self._trust, keepalive_timeout=60.0, resolver=_Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=WHOLE, sock_connect=CONNECT, sock_read=ANSWER),
             headers=_HEADERS,
@@ -179,6 +182,24 @@ class Http:
             return await asyncio.to_thread(ssl.create_default_context, cafile=target.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise Unavailable(f"{target.ca_file} holds no certificates of authorities that can be read") from error
+
+
+class _Resolver(AbstractResolver):
+    """Finds names without the threads of the loop."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a host. Raises OSError."""
+        found: list[ResolveResult] = []
+        for address in await addresses(host):
+            kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+            if family in (socket.AF_UNSPEC, kind):
+                found.append(ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0))
+        return found
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 def _cause(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
+from eman_backends.names import reached
+
 from . import ber
 from .envelope import take_apart
 from .keys import stretch
@@ -102,9 +104,12 @@ class Complete:
     async def _open(self) -> None:
         if self._socket is not None and not self._socket.is_closing():
             return
-        target = (self._target.address, self._target.port)
-        self._socket, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Ear(self._heard, self._unheard), remote_addr=target
+        loop, port = asyncio.get_running_loop(), self._target.port
+        self._socket, _ = await reached(
+            self._target.address,
+            lambda address: loop.create_datagram_endpoint(
+                lambda: _Ear(self._heard, self._unheard), remote_addr=(address, port)
+            ),
         )
 
     async def _plainly(self, kind: Kind, names: Sequence[Oid], repetitions: int, write: Write | None) -> Answer:
