@@ -11,9 +11,10 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from lxml import etree
 
 from eman_netconf.cli import run
-from eman_netconf.cli.show import Line, tree
+from eman_netconf.cli.show import Line, read, tree
 from eman_netconf.yang.schema import Schema
 from tests.server.running import PASSWORD, Serving, backends, edited, link_until, serving, simulated
 
@@ -70,6 +71,29 @@ async def test_one_entity_alone(site: Serving, tmp_path: Path, capsys: pytest.Ca
     captured = capsys.readouterr()
     assert captured.err == "eman-netconf show: there is no entity srv-99; without a name, show prints them all\n"
     assert captured.out == ""
+
+
+async def test_one_entity_has_its_interfaces(site: Serving, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named, an entity shows each of its interfaces: which way, its supply, its watts, and who is at the other end."""
+    assert await show(site, tmp_path, "pdu-a") == 0
+    rows = [line.lstrip("│ ").split() for line in capsys.readouterr().out.splitlines()]
+    (outlet,) = [row for row in rows if row[-1] == "srv-02/psu-1"]
+    assert outlet[:3] == ["outlet-2", "outlet", "on"]
+    assert "to" in outlet
+    assert "W" in outlet
+
+
+async def test_backends_that_are_not_read_are_told(
+    site: Serving, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backend that cannot be used has no entity; a line below the tree says why, and none is said of the others."""
+    async with site.peer() as admin:
+        await edited(admin, backends(simulated("broken", "no-such-entity")))
+        await link_until(admin, "broken", state="closed")
+    assert await show(site, tmp_path) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("backend ")]
+    assert line.startswith("backend broken  !closed")
+    assert "no-such-entity" in line
 
 
 async def test_who_gives_nothing_is_told_what_to_give(site: Serving, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +208,8 @@ def test_every_entity_is_shown_however_it_is_wired() -> None:
         Line("ring-1", sources=["ring-2"]),
         Line("ring-2", sources=["ring-1"]),
         Line("lonely", sources=["elsewhere"], reachability="stale", batteries=["b-1 90 %, charging"]),
+        Line("sum", watts=1.0, method="integrated", missing=["m-1", "m-2", "m-3", "m-4", "m-5", "m-6"]),
+        Line("gone", reachability="unreachable", reachability_since="2026-11-21T21:55:02.125Z"),
     ]
     assert list(tree({line.id: line for line in lines}, None)) == [
         "a",
@@ -193,7 +219,20 @@ def test_every_entity_is_shown_however_it_is_wired() -> None:
         'b  "B"  on  1,234.5 W',
         "└─ both (see above)",
         "lonely  [b-1 90 %, charging]  !stale",
+        "sum  1.0 W (integrated)  !without m-1, m-2, m-3, m-4, m-5 and 1 others",
+        "gone  !unreachable since 2026-11-21T21:55:02Z",
         "ring-1",
         "└─ ring-2",
         "   └─ ring-1 (see above)",
     ]
+
+
+def test_a_battery_tells_what_deserves_attention() -> None:
+    """How long it lasts while it discharges, a test that was not passed, and its alarms."""
+    entity = etree.fromstring(
+        """<entity xmlns="urn:eman:yang:eman-entity"><id>ups</id><battery xmlns="urn:eman:yang:eman-battery">
+        <name>b</name><charge-percent>31.0</charge-percent><charging-state>discharging</charging-state>
+        <runtime-remaining>754.0</runtime-remaining><alarm><active>low aging</active></alarm>
+        <test><result>failed</result></test></battery></entity>"""
+    )
+    assert read(entity).batteries == ["b 31.0 %, discharging, 13 min left, test failed, !low, !aging"]
