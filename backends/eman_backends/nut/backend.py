@@ -113,6 +113,7 @@ class Nut:
                     missing[fleet[name].point] = error
                     continue
                 told = answer.variables.pairs()
+                await asyncio.sleep(0)
                 outdated |= self._look_again(fleet, name, told, answer.abilities)
                 await asyncio.sleep(0)
                 one = readings(fleet[name], told, at, self._target.power_factor)
@@ -172,7 +173,9 @@ class Nut:
                 raise Unavailable(answer.away)
             known = self._known.get(name)
             if answer.away is None or known is None or known.info.local != local:
-                known = self._known[name] = self._surveyed(name, local, answer.variables.pairs(), answer.abilities)
+                told = answer.variables.pairs()
+                await asyncio.sleep(0)
+                known = self._known[name] = self._surveyed(name, local, told, answer.abilities)
             fleet[name] = known
             await asyncio.sleep(0)
         return fleet

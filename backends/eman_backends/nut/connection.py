@@ -19,6 +19,7 @@ from .protocol import LONGEST, Garbled, Question, quoted, shown
 from .settings import Target, Tls
 
 ANSWER = 4.0  # seconds for connecting, and again for one batch of questions; less than the usual deadline of a pass
+WHOLE = 1 << 24  # octets of the answers to one batch; 256 UPSs tell a tenth of that
 FAREWELL = 0.5  # seconds that saying goodbye may take
 ASK_AGAIN = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds between questions after a command that is pending; the last goes on
 TRACKED = 8.0  # seconds a command may be pending
@@ -33,6 +34,7 @@ class Line(asyncio.Protocol):
         self.gone = asyncio.get_running_loop().create_future()
         self.trouble: str | None = None  # why it cannot be used any more
         self._rest = b""
+        self._size = 0  # octets since the last questions were sent
         self._waiting: deque[Question] = deque()
         self._answered: asyncio.Future[None] | None = None
         self._socket: socket.socket | None = None
@@ -43,6 +45,7 @@ class Line(asyncio.Protocol):
         if self.trouble is not None:
             raise ConnectionError(self.trouble)
         self._waiting.extend(questions)
+        self._size = 0
         self._answered = asyncio.get_running_loop().create_future()
         self.transport.write("".join(f"{question.text}\n" for question in questions).encode())
         await self._answered
@@ -58,8 +61,11 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._acknowledge()
+        self._size += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         try:
+            if self._size > WHOLE:
+                raise Garbled("the server says far more than it was asked for")
             if len(self._rest) > LONGEST:
                 raise Garbled("the server sends a line without end")
             for line in lines:

@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass, field
 
 LONGEST = 2048  # octets of a line; upsd itself sends no more than 1024
-MOST = 8192  # lines of one answer
+MOST = 4096  # lines of one answer
+LARGEST = 1 << 17  # octets of one answer, or nearly; UPSs with many outlets tell half of that
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f]")
 _PLAIN = re.compile(r"[A-Za-z0-9._:+-]+")
-_WORD = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))(?=\s|$)')
+_WORD = re.compile(r'\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s"]+))(?=\s|$)')
 _PAIR = re.compile(r'([^\s"\\]+) "([^"\\\x00-\x1f\x7f-\x9f]*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'["\\#]')
@@ -61,6 +62,7 @@ class Question:
     lines: list[str] = field(default_factory=list)
     error: str | None = None
     begun: bool = False
+    size: int = 0
 
     def hear(self, line: str) -> bool:
         """Take one line of the answer; whether it was the last. Raises Garbled."""
@@ -77,7 +79,8 @@ class Question:
             return False
         if line == f"END LIST {self.listing}":
             return True
-        if len(self.lines) >= MOST:
+        self.size += len(line)
+        if len(self.lines) >= MOST or self.size > LARGEST:
             raise Garbled(f"the list of {self.listing} has no end")
         if not line.startswith(self.listing) or line[len(self.listing) : len(self.listing) + 1] != " ":
             raise Garbled(f"asked for {self.listing}, the server lists {line[:64]!r}")

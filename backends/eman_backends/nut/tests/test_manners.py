@@ -134,6 +134,17 @@ async def test_more_than_a_line_holds_is_not_kept() -> None:
     assert line.trouble == "the server sends a line without end"
 
 
+async def test_many_answers_together_are_bounded(
+    make: Make, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists that are each as long as one may be are not taken where together they are more than a server can tell."""
+    backend = make(scripted.port)
+    await backend.open()
+    monkeypatch.setattr(wire, "WHOLE", sum(map(len, UPS.values())) // 2)
+    with pytest.raises(Unavailable, match="far more than it was asked for"):
+        await backend.read()
+
+
 async def test_what_nobody_asked_for_ends_the_connection(make: Make, scripted: Scripted) -> None:
     """Lines between two passes are no answer to the next question: another connection is made for it."""
     talking: list[asyncio.StreamWriter] = []

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eman_backends.nut.connection import Connection
-from eman_backends.nut.protocol import CONTROL, MOST, Garbled, Question, quoted, variables, words
+from eman_backends.nut.protocol import CONTROL, LARGEST, MOST, Garbled, Question, quoted, variables, words
 from eman_backends.nut.settings import target
 from eman_backends.nut.tests.counterparts import PASSWORD, USER, Upsd
 
@@ -84,6 +84,7 @@ def test_lines_as_upsd_writes_them(line: str, found: list[str] | None) -> None:
         ["BEGIN LIST VAR u", "END LIST VAR other"],
         ["OK"],
         ["BEGIN LIST VAR u", *['VAR u a "1"'] * (MOST + 1)],
+        ["BEGIN LIST VAR u", *[f'VAR u a "{"x" * 2000}"'] * (LARGEST // 2000 + 1)],
     ],
 )
 def test_an_answer_to_another_question_is_garbled(lines: list[str]) -> None:
