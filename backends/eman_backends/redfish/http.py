@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -37,6 +38,14 @@ class Unanswered(Unavailable):
     """The question was sent, or may have been, and no answer came."""
 
 
+class Untrusted(Unavailable):
+    """Who answers is not whom the settings trust; nothing was sent."""
+
+
+class Unreadable(Unavailable):
+    """The authorities to trust cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back. ``fault`` says what is wrong with a body that is no document; then ``document`` is empty."""
@@ -63,7 +72,7 @@ class Http:
         self._moved: dict[str, str] = {}  # where resources are that have another path than their links say
 
     async def open(self) -> None:
-        """Make ready to ask; nothing is sent yet. Raises Unavailable where the authorities cannot be read."""
+        """Make ready to ask; nothing is sent yet. Raises Unreadable where the authorities cannot be read."""
         await self.close()
         self._moved.clear()
         self._trust = await self._whom_to_trust()
@@ -162,11 +171,14 @@ class Http:
         try:
             yield
         except aiohttp.ServerFingerprintMismatch as error:
-            got = error.got.hex()
-            raise Unavailable(f"{where} has another certificate than configured; its fingerprint is {got}") from None
+            got = error.got.hex(":")
+            raise Untrusted(f"{where} has another certificate than configured; its fingerprint is {got}") from None
         except aiohttp.ClientConnectorCertificateError as error:
             why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
-            raise Unavailable(f"the certificate of {where} is not trusted: {why}") from None
+            trust = (
+                "" if self._target.ca_file else "; set redfish/fingerprint, which discover tells, or redfish/ca-file"
+            )
+            raise Untrusted(f"the certificate of {where} is not trusted: {why}{trust}") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unavailable(f"{where} cannot be reached: {_cause(error)}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -181,7 +193,8 @@ class Http:
         try:  # in a thread, since reading certificates takes its time
             return await asyncio.to_thread(ssl.create_default_context, cafile=target.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise Unavailable(f"{target.ca_file} holds no certificates of authorities that can be read") from error
+            why = "there are none" if isinstance(error, ssl.SSLError) else _cause(error)
+            raise Unreadable(f"no certificates of authorities can be read in {target.ca_file}: {why}") from error
 
 
 class _Resolver(AbstractResolver):
@@ -206,4 +219,10 @@ def _cause(error: BaseException) -> str:
     inner = getattr(error, "os_error", error)
     if isinstance(error, TimeoutError):
         return "it takes too long"
-    return (getattr(inner, "strerror", None) or type(error).__name__).lower()
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closes the connection; see whether the port is right, and whether it speaks TLS"
+    if isinstance(inner, ssl.SSLError):
+        return f"no TLS comes about ({inner.reason or 'no reason is told'}); see whether the port is right"
+    if isinstance(inner, OSError) and (inner.errno or 0) > 0:
+        return os.strerror(inner.errno or 0)
+    return getattr(inner, "strerror", None) or type(error).__name__

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+from dataclasses import replace
 
-from eman_netconf.backend import Context, Finding, Refused, Settings, Unavailable
+from eman_netconf.backend import Context, Finding, Misconfigured, Refused, Settings, Unavailable
 
 from . import describe
 from .client import ROOT, Client
 from .documents import Document, link, links, text
-from .http import CONNECT
+from .http import CONNECT, Unreadable, Untrusted
 from .library import Library
 from .settings import Target, target
 
@@ -27,27 +28,35 @@ async def probe(address: str, settings: Settings, context: Context) -> Finding |
     """What answers at ``address``; None where no Redfish service does.
 
     Where nobody vouches for the certificate, its fingerprint is told, and credentials are not sent. Raises
-    Misconfigured, and Refused where there is such a service that does not let itself be read.
+    Misconfigured, and Refused where there is such a service that does not let itself be read, or is not the one that
+    the settings trust.
     """
     found = dict(settings)
     found["address"] = address
     asked = target(found)
     unknown = False
-    root = await _root(asked)
-    if root is None and asked.encrypted and asked.fingerprint is None and asked.ca_file is None:
+    try:
+        root = await _root(asked)
+    except Unreadable as error:
+        raise Misconfigured(f"{error}: redfish/ca-file") from error
+    except Untrusted as error:
         fingerprint = await _fingerprint(asked)
-        if fingerprint is not None:
-            found["fingerprint"] = ":".join(f"{octet:02x}" for octet in fingerprint)
-            asked, unknown = target(found), True
-            root = await _root(asked)
+        if fingerprint is None:
+            return None
+        shown = replace(asked, fingerprint=fingerprint, ca_file=None)
+        root = await _root(shown)
+        if root is not None and (asked.fingerprint is not None or asked.ca_file is not None):
+            raise Refused(str(error)) from error
+        found["fingerprint"] = fingerprint.hex(":")
+        asked, unknown = shown, True
     if root is None:
         return None
     product = " ".join(part for part in (text(root, "Vendor"), text(root, "Product")) if part)
     if unknown or asked.user is None:
         title = f"{product or 'Redfish service'}, Redfish {text(root, 'RedfishVersion')}"
         if unknown:
-            title += "; nobody known vouches for its certificate: compare the fingerprint before adding it"
-        return Finding(found, title, text(root, "Name"), text(root, "Vendor"), text(root, "Product"))
+            title += "; nobody known vouches for its certificate"
+        return Finding(found, title, None, text(root, "Vendor"), text(root, "Product"))  # its name is that of any root
     known = describe.attributes(await _device(asked))
     model = " ".join(part for part in (known["manufacturer"], known["model"]) if part) or product or "Redfish service"
     return Finding(
@@ -80,10 +89,12 @@ async def _device(asked: Target) -> Document:
 
 
 async def _root(asked: Target) -> Document | None:
-    """The root of the service; None where there is none, or one that is not trusted."""
+    """The root of the service; None where there is none. Raises Untrusted, Unreadable."""
     client = Client(asked)
     try:
         return await client.probe()
+    except (Untrusted, Unreadable):
+        raise
     except Unavailable:
         return None
     finally:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from eman_backends.redfish.probe import probe
-from eman_netconf.backend import Context, Refused, Unavailable
+from eman_netconf.backend import Context, Misconfigured, Refused, Unavailable
 
 from . import mockups
 from .bmc import PASSWORD, USER, Bmc, serving
@@ -93,8 +93,9 @@ async def test_an_authority_of_the_site_is_trusted(identity: Identity, make: Mak
         strict = make(settings(bmc, **{"ca-file": str(identity.file), "server-name": "other.example.net"}))
         with pytest.raises(Unavailable, match="is not trusted"):
             await strict.open()
-        with pytest.raises(Unavailable, match="holds no certificates"):
-            await make(settings(bmc, **{"ca-file": "/nowhere.pem"})).open()
+        for file, why in (("/nowhere.pem", "No such file"), ("/dev/null", "there are none")):
+            with pytest.raises(Unavailable, match=f"no certificates .* in {file}: {why}"):
+                await make(settings(bmc, **{"ca-file": file})).open()
         assert len(bmc.requests) == asked
 
 
@@ -107,7 +108,8 @@ async def test_one_certificate_is_trusted_by_its_fingerprint(identity: Identity,
         assert (await backend.read()).readings
         await backend.close()
         asked = len(bmc.requests)
-        with pytest.raises(Unavailable, match=f"its fingerprint is {identity.fingerprint}"):
+        shown = bytes.fromhex(identity.fingerprint).hex(":")
+        with pytest.raises(Unavailable, match=f"its fingerprint is {shown}"):
             await make(settings(bmc, fingerprint=other.fingerprint)).open()
         assert len(bmc.requests) == asked
 
@@ -121,14 +123,41 @@ async def test_a_probe_tells_an_unknown_certificate_and_keeps_the_password(
         found = await probe("127.0.0.1", known, context)
         assert found is not None
         assert found.settings["fingerprint"].replace(":", "") == identity.fingerprint
-        assert "compare the fingerprint" in found.title
-        assert found.manufacturer == "Contoso"
+        assert "nobody known vouches for its certificate" in found.title
+        assert (found.name, found.manufacturer) == (None, "Contoso")
         assert {method for method, _ in bmc.requests} == {"GET"}
         assert (bmc.seen["token"], bmc.seen["basic"]) == (0, 0)
         trusted = await probe("127.0.0.1", {**known, "ca-file": str(identity.file)}, context)
         assert trusted is not None
         assert (trusted.name, trusted.model) == ("web483", "3500RX")
         assert bmc.sessions == {}
+
+
+async def test_a_probe_tells_a_service_that_is_not_the_trusted_one(
+    identity: Identity, context: Context, tmp_path: Path
+) -> None:
+    """Another certificate than the settings trust is a no, in words; a file without authorities ends the search."""
+    other = made(tmp_path, "other")
+    async with serving(Bmc(mockups.new_server()), identity.context) as bmc:
+        known = {name: value for name, value in settings(bmc).items() if name != "address"}
+        shown = bytes.fromhex(identity.fingerprint).hex(":")
+        with pytest.raises(Refused, match=f"its fingerprint is {shown}"):
+            await probe("127.0.0.1", {**known, "fingerprint": other.fingerprint}, context)
+        with pytest.raises(Refused, match="is not trusted"):
+            await probe("127.0.0.1", {**known, "ca-file": str(other.file)}, context)
+        assert bmc.seen["token"] == bmc.seen["basic"] == 0
+        with pytest.raises(Misconfigured, match=r"No such file.*redfish/ca-file"):
+            await probe("127.0.0.1", {**known, "ca-file": "/nowhere.pem"}, context)
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+async def test_who_speaks_tls_where_none_is_wanted_is_told_so(
+    identity: Identity, make: Make, *, encrypted: bool
+) -> None:
+    """With TLS at a port without, and without at a port with, the error has the operator look at the port."""
+    async with serving(Bmc(mockups.new_server()), None if encrypted else identity.context) as bmc:
+        with pytest.raises(Unavailable, match="see whether the port is right"):
+            await make(settings(bmc, **({} if encrypted else {"unencrypted": True}))).open()
 
 
 async def test_a_probe_finds_what_answers_and_nothing_else(context: Context) -> None:
