@@ -155,9 +155,7 @@ class Station:
     async def _by_sunspec(self, wire: Wire) -> Plan:
         plan = await sunspec.survey(wire, self.unit, self._models)
         if plan is None:
-            raise Silent(
-                f"unit {self.unit.id} of {wire} answers and has no SunSpec: name its register map in modbus/unit/table"
-            )
+            raise Silent(f"unit {self.unit.id} answers and has no SunSpec: name its register map in modbus/unit/table")
         return plan
 
     async def _by_table(self, wire: Wire, table: Table) -> Plan:

@@ -8,6 +8,7 @@ that is not the answer, after a cancellation.
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Sequence
 from typing import TypeVar
@@ -213,7 +214,7 @@ class Wire:
                         self._address, lambda address: asyncio.open_connection(address, self._port, limit=1024)
                     )
             except (OSError, TimeoutError) as error:
-                raise Unavailable(f"{self} cannot be reached") from error
+                raise Unavailable(f"{self} cannot be reached: {_why(error)}") from error
             self.connections += 1
         return self._connection
 
@@ -222,3 +223,11 @@ def _doubt(unit: int, what: str, *, order: bool) -> Unavailable | OutcomeUnknown
     if order:
         return OutcomeUnknown(f"unit {unit} was given an order and {what}")
     return Silent(f"unit {unit} {what}")
+
+
+def _why(error: OSError | TimeoutError) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
+    return error.strerror or str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import socket
 import ssl
 from collections import deque
@@ -236,7 +237,9 @@ class Connection:
             certificate = encrypted.get_extra_info("ssl_object").getpeercert(binary_form=True)
             found = hashlib.sha256(certificate or b"").digest()
             if not hmac.compare_digest(found, tls.fingerprint):
-                raise ConnectionError(f"the server's certificate has the fingerprint {found.hex(':')}")
+                raise ConnectionError(
+                    f"it has another certificate than configured; its fingerprint is {found.hex(':')}"
+                )
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
@@ -249,7 +252,8 @@ def _context(tls: Tls) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=tls.ca_file)
     except OSError as error:
-        raise ConnectionError(f"the file {tls.ca_file} has no certificates: {error}") from error
+        why = "" if isinstance(error, ssl.SSLError) else f": {_why(error)}"
+        raise ConnectionError(f"the file {tls.ca_file} has no certificates{why}") from error
 
 
 def _why(error: BaseException) -> str:
@@ -257,4 +261,6 @@ def _why(error: BaseException) -> str:
         return f"no answer within {ANSWER:g} s"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     return str(error) or type(error).__name__
