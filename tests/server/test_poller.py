@@ -438,6 +438,40 @@ async def test_no_order_outlives_the_inventory_it_was_planned_by(bench: Bench, r
     assert renumbered.sent == ["outlet-1 off"]
 
 
+@pytest.mark.parametrize("loud", [False, True], ids=["quiet", "loud"])
+async def test_a_device_that_is_another_all_the_time_is_not_taken_stock_of_without_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, loud: bool
+) -> None:
+    """Who says in every pass that he has other parts, and calls for passes, is opened anew now and then only."""
+
+    class Restless(Device):
+        async def read(self) -> Pass:
+            return replace(await super().read(), outdated=True)
+
+    class Loud(Restless):
+        async def watch(self) -> AsyncIterator[Pass]:
+            while True:
+                yield Pass(())
+
+    made: list[Device] = []
+
+    def build(settings: Settings, context: Context) -> Device:
+        made.append((Loud if loud else Restless)(settings, context))
+        return made[-1]
+
+    monkeypatch.setattr(poller, "READINGS_APART", 0.0)
+    monkeypatch.setattr(poller, "OPENINGS_APART", 3600.0)
+    bench.poller = Poller({"test": Plugin("test", "none", build)}, bench.seen, Clock(), Path())
+    bench.configure("a", poll_interval=0.01)
+    await bench.seen.until(lambda: len(bench.seen.passes) == 2)
+    for number in (1, 2):
+        bench.poller.send(switch(number))
+        await bench.seen.until(lambda number=number: len(bench.seen.outcomes) == number)
+    assert (made[0].opened, made[0].reads, made[0].sent) == (2, 2, [])
+    bench.poller.rediscover("a")
+    await bench.seen.until(lambda: len(bench.seen.passes) == 3)
+
+
 class Talker(Device):
     """A device that says what a test puts into its mouth."""
 

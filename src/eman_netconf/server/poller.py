@@ -47,6 +47,7 @@ LONGEST_BACK_OFF = 60.0
 STALE_PASSES = 3  # failed passes in a row before the connection is given up and opened anew
 COMMANDS_WAITING = 1000
 _REPLACED = "the device has other parts than when this was ordered; look at them, and order again"
+OPENINGS_APART = 10.0  # seconds at least between two openings of a device because it says that it has other parts
 READINGS_APART = 1.0  # seconds at least between two readings of a device, where it is read because it said something
 
 
@@ -87,7 +88,7 @@ class BackendConfig:
     protocol: str
     settings: Settings = field(hash=False, repr=False)
     poll_interval: float = 10.0
-    timeout: float = 5.0
+    timeout: float = 15.0
     enabled: bool = True
     fault: str | None = None  # why the settings cannot be used
     secrets: tuple[str, ...] = field(default=(), repr=False)  # those of the settings, never to be told
@@ -202,6 +203,7 @@ class Link:
         self._told = False  # that it failed is in the log, and no pass has worked since
         self._read_at = -math.inf  # by the loop's time
         self._inventory: Inventory | None = None  # by which commands that wait were planned; None = one remembered
+        self._anew_at = -math.inf  # by the loop's time, when it was opened anew because the inventory was
         self._outdated = False  # the last pass said that the inventory is not what it was
         self._asking: asyncio.Timeout | None = None  # the deadline of what the device is asked right now
 
@@ -313,7 +315,8 @@ class Link:
                     self._step(Happening.GAVE_UP)
                     break
                 await self._until_next(backend)
-                self.reopen = self.reopen or self._outdated
+                if self._outdated:
+                    await self._until_anew()
         finally:
             if watching is not None:
                 watching.cancel()
@@ -358,6 +361,21 @@ class Link:
                     await self.wake.wait()
             except TimeoutError:
                 return
+
+    async def _until_anew(self) -> None:
+        """Wait until the inventory may be taken anew, so that who has other parts in every pass is not asked for them
+        without end.
+        """
+        loop = asyncio.get_running_loop()
+        while not (self._stopping or self.reopen) and loop.time() < self._anew_at + OPENINGS_APART:
+            self.wake.clear()
+            self._refuse_waiting(_REPLACED)
+            await asyncio.sleep(0)  # as in _pause
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._anew_at + OPENINGS_APART):
+                    await self.wake.wait()
+        self._anew_at = loop.time()
+        self.reopen = True
 
     def _watch(self, backend: Backend) -> asyncio.Task[None] | None:
         if not isinstance(backend, Watches):
