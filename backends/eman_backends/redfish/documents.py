@@ -11,6 +11,8 @@ from typing import Any
 Document = Mapping[str, Any]
 
 LONGEST_LINK = 1024
+MOST_PARTS = 32768  # values in a document; a millisecond reads some thousands, and nobody else does anything meanwhile
+LONGEST_INTEGER = 32  # digits; long ones take long, and are beyond every measure
 LARGEST = Decimal(10) ** 15  # no watt, ampere or watt-hour of a device is beyond
 _LINK = re.compile(r"/redfish(/[A-Za-z0-9._~!$&'()*+,;=:@%\-]*)*")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -19,13 +21,21 @@ _JUNK = {"", "none", "null", "n/a", "na", "0", "unknown", "not specified", "not 
 
 def parsed(body: bytes) -> Document:
     """The object in ``body``, its fractions as decimals, NaN as null. Raises ValueError."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_PARTS:
+        raise ValueError("it has too many parts")
     try:
-        document = json.loads(body, parse_float=Decimal, parse_constant=lambda _: None)
+        document = json.loads(body, parse_float=Decimal, parse_int=_integer, parse_constant=lambda _: None)
     except (RecursionError, InvalidOperation) as error:
         raise ValueError("it is nested too deep, or has numbers that are none") from error
     if not isinstance(document, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - what is wrong is the text, not a type
     return document
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > LONGEST_INTEGER:
+        raise ValueError("it has a number without end")
+    return int(digits)
 
 
 def dig(document: Any, *path: str | int) -> Any:

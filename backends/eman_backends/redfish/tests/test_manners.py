@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eman_backends.redfish import library as library_module
-from eman_backends.redfish.documents import links, number, parsed, path_of, text
+from eman_backends.redfish.documents import MOST_PARTS, links, number, parsed, path_of, text
 from eman_backends.redfish.library import MOST_MEMBERS, gathered, levels
 from eman_netconf.backend import Point, Quantity, Supply, Unavailable
 from tests.well_formed import check_inventory, check_pass
@@ -166,7 +166,7 @@ async def test_a_service_that_wants_slashes_gets_them(make: Make) -> None:
     [
         b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
         b"[" * 100_000,
-        b'{"PowerWatts": {"Reading": ' + b"9" * 10_000 + b"}}",
+        b'{"PowerWatts": {"Reading": ' + b"9" * 4_000 + b"}}",
         b'{"PowerWatts": "' + b"x" * (1 << 20) + b'"}',
         b"{",
         b"[1]",
@@ -211,6 +211,13 @@ def test_any_json_is_looked_at_without_harm(value: Any) -> None:
     assert all(path.startswith("/redfish") for path in links(document, "it"))
     assert all(path.startswith("/redfish") for path in gathered(document))
     assert levels({"ProtocolFeaturesSupported": document["it"]}) in {0, 1, 2}
+
+
+@pytest.mark.parametrize("part", [b"{},", b"[],", b"1.5,", b'"",', b"[" * 8])
+def test_a_document_of_too_many_parts_is_none(part: bytes) -> None:
+    """What is short and takes long to read is not read."""
+    with pytest.raises(ValueError, match="too many parts"):
+        parsed(b'{"it":[' + part * MOST_PARTS + b"null]}")
 
 
 @pytest.mark.parametrize(
