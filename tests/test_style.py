@@ -18,6 +18,8 @@ FILES = sorted(
 #: Who may wait by the clock, and why.
 MAY_SLEEP = {
     "backends/eman_backends/nut/tests/counterparts.py": "asks upsd again, which tells nobody what its drivers told it",
+    "backends/eman_backends/snmp/tests/test_manners.py": "stands in for asyncio.sleep to see who calls it",
+    "backends/eman_backends/snmp/tests/test_traps.py": "asks again what a backend has heard, which tells nobody",
     "tests/conformance/conftest.py": "asks a server again, which has a processor to share with its clients",
     "tests/server/test_ssh.py": "asks again for what happens inside the server, which tells nobody",
     "tests/test_backend_contract.py": "stands in for time.sleep to see who calls it",

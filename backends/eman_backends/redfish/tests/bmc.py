@@ -82,7 +82,7 @@ class Bmc:
         self.requests.append((request.method, request.path_qs.rstrip("/")))
         self.seen[next((kind for kind, name in _SHOWN.items() if name in request.headers), "nobody")] += 1
         if self.silent:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         if self.lying:
             return web.Response(body=_GARBAGE[len(self.requests) % len(_GARBAGE)], content_type="application/json")
         if waiting := self.answers.get((request.method, path)):
