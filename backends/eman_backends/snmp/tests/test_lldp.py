@@ -142,7 +142,7 @@ async def test_a_phone_at_a_port() -> None:
 
 
 async def test_of_two_at_a_port_the_one_that_is_fed_is_there() -> None:
-    """A telephone passes on what the computer behind it says, and the port feeds the telephone; of two others nobody."""
+    """A telephone passes on what the computer behind it says, the port feeds the telephone; of two others nobody."""
     values = poe((1, 1), (1, 2)) | interfaces({1: "1", 2: "2"})
     for port in (1, 2):
         values |= remote(f"0.{port}.1", c9=b"computer") | remote(f"0.{port}.2")
