@@ -135,6 +135,18 @@ def test_a_device_may_name_its_own_by_their_local_names(bench: Bench) -> None:
     assert relations(bench, "sw")["powering", "phone-7"] == "discovered"
 
 
+def test_who_tells_the_uuid_of_another_is_not_taken_for_it(bench: Bench) -> None:
+    """What is stated of a uuid stays with the device that told it first, whoever tells it later and takes it back."""
+    uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    bench.discover("pdu", EntityInfo(uuid=uuid))
+    bench.discover("liar", EntityInfo(uuid=uuid))
+    bench.discover("srv", EntityInfo(relationships=(RelationInfo("metered-by", uuid),)))
+    assert relations(bench, "srv") == {("metered-by", "pdu"): "discovered"}
+    bench.discover("liar", EntityInfo())
+    bench.discover("srv", EntityInfo(name="again", relationships=(RelationInfo("metered-by", uuid),)))
+    assert relations(bench, "srv") == {("metered-by", "pdu"): "discovered"}
+
+
 def test_a_device_may_name_others_by_their_uuids(bench: Bench) -> None:
     """The peer is found when a device tells that uuid of itself, before or after, and is lost with it."""
     uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"

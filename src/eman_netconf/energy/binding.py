@@ -54,7 +54,8 @@ class Names:
         for key in self._keys(new) if new is not None else ():
             self._discovered.setdefault(key, {})[told] = None
         for uuid in told_uuids([old]) if old is not None else ():
-            self.aliases.pop(uuid, None)
+            if (UUID_KIND, uuid) not in self._discovered:
+                self.aliases.pop(uuid, None)
         for id_ in _mentions(old) if old is not None else ():
             _discard(self._mentioned, id_, told)
         for id_ in _mentions(new) if new is not None else ():

@@ -242,9 +242,13 @@ class Site:
         return entity
 
     def _alias(self, info: EntityInfo, entity: Entity) -> None:
-        """Remember by which id or uuid others may know the entity; statements that used it are made again."""
+        """Remember by which id or uuid others may know the entity; statements that used it are made again.
+
+        A uuid that another entity had before by the word of its device stays that one's.
+        """
         assert info.id is not None
-        news = [name for name in (info.id, *told_uuids([info])) if self._names.alias(name, entity.id)]
+        own = (uuid for uuid in told_uuids([info]) if self.uuids.may_be(uuid, entity))
+        news = [name for name in (info.id, *own) if self._names.alias(name, entity.id)]
         for told in dict.fromkeys(told for name in news for told in self._names.mentioning(name)):
             other = self.entities[self.links[told[0]].tells[told[1]]]
             self.rewire(self._claim_discovered(told, other.tellers[told].info))

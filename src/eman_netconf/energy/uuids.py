@@ -52,6 +52,10 @@ class Uuids:
         self._holders[entity.uuid] = entity
         return changed
 
+    def may_be(self, uuid: str, entity: Entity) -> bool:
+        """Whether ``uuid`` is that of ``entity``, or at least of nobody else."""
+        return self._holders.get(uuid) in (None, entity)
+
     def release(self, entity: Entity) -> None:
         """The entity is gone."""
         if self._holders.get(entity.uuid) is entity:
