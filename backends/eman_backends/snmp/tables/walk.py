@@ -77,7 +77,9 @@ def _values(text: str) -> Iterator[tuple[Oid, Value]]:
         elif pending:
             pending.append(line)
         elif line.strip() and not line.startswith("#"):
-            raise WalkError(f"line {number}: {line[:60]!r} is not of the form .1.3.6.1.2.1.1.5.0 = STRING: ...")
+            raise WalkError(
+                f"line {number}: {line[:60]!r} is not of the form .1.3.6.1.2.1.1.5.0 = STRING: ...; use snmpwalk -On"
+            )
     yield from _variable("\n".join(pending))
 
 
