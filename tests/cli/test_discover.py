@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from eman_backends.redfish.tests.bmc import PASSWORD as BMC_PASSWORD
+from eman_backends.redfish.tests.bmc import USER as BMC_USER
+from eman_backends.redfish.tests.bmc import Bmc
+from eman_backends.redfish.tests.bmc import serving as bmc
+from eman_backends.redfish.tests.mockups import new_server
+from eman_backends.redfish.tests.test_trust import made
 from eman_netconf.cli import run
 from eman_netconf.server.plugins import Installed
 from eman_netconf.yang.schema import Schema
@@ -94,8 +100,36 @@ async def test_a_community_from_a_file(
     (tmp_path / "community").write_text(f"{COMMUNITY}\n")
     words = ("127.0.7.99", "--snmp-community-file", str(tmp_path / "community"))
     assert await discover(site, tmp_path, *words) == 0
-    assert capsys.readouterr().out == "0 answered, 1 asked\n"
+    said = capsys.readouterr().out
+    assert said.startswith("0 answered, 1 asked\n")
+    assert "wrong communities are met with silence" in said
     assert not any(rack.questions().values())
+
+
+async def test_who_shows_an_unknown_certificate_is_added_when_trusted(
+    tmp_path: Path, schema: Schema, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A certificate nobody vouches for is shown, and its device added once the fingerprint was given as compared."""
+    identity = made(tmp_path, "controller")
+    shown = bytes.fromhex(identity.fingerprint).hex(":")
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    async with serving(tmp_path / "state", schema) as site, bmc(Bmc(new_server()), identity.context) as controller:
+        (tmp_path / "redfish.xml").write_text(
+            f'<redfish xmlns="urn:eman:yang:eman-backend-redfish"><port>{controller.port}</port>'
+            f"<user-name>{BMC_USER}</user-name><password>$0${BMC_PASSWORD}</password></redfish>"
+        )
+        words = ("127.0.0.1", "--using", str(tmp_path / "redfish.xml"), "--timeout", "30", "--add")
+        assert await discover(site, tmp_path, *words) == 0
+        out = capsys.readouterr().out
+        assert f"127.0.0.1 redfish: its certificate is {shown}\n" in out
+        assert "not added: redfish-127.0.0.1; compare the certificate" in out
+        assert "redfish" not in await configured(site)
+        assert controller.sessions == {}
+        assert await discover(site, tmp_path, *words, "--trust", shown.upper()) == 0
+        out = capsys.readouterr().out
+        assert out.endswith("1 answered, 1 asked\nadded: redfish-127.0.0.1\n")
+        assert "its certificate is" not in out
+        assert shown in await configured(site)
 
 
 @pytest.mark.parametrize(

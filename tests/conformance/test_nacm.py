@@ -245,6 +245,18 @@ def test_those_who_configure_change_neither_users_nor_rules(users: Users, rules:
         denied(lambda content=content: configure(carol, content))
 
 
+def test_those_who_configure_look_for_devices(users: Users) -> None:
+    """The group configure may have the server ask addresses, the group operate may not."""
+    using = '<using><modbus xmlns="urn:eman:yang:eman-backend-modbus"><port>1</port></modbus></using>'
+    call = etree.fromstring(
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><energy-management xmlns="{EMAN}">'
+        '<backends xmlns="urn:eman:yang:eman-backend"><control><discover><address>127.0.0.1</address>'
+        f"{using}</discover></control></backends></energy-management></action>"
+    )
+    denied(lambda: users["bob"].dispatch(call))
+    assert "<asked" in users["carol"].dispatch(call).xml
+
+
 def test_those_who_configure_see_commits_and_undo_them(users: Users, rules: Rules) -> None:
     """The group configure reads the list of commits, not what they hold, and reverts what it may edit."""
     rules(defaults="<exec-default>deny</exec-default>")

@@ -78,7 +78,7 @@ async def test_a_controller_is_found_added_by_its_fingerprint_and_read(tmp_path:
     call = f"<control><discover><address>127.0.0.1</address>{using}<timeout>{PATIENCE}</timeout></discover></control>"
     async with serving(tmp_path / "state", schema) as server, server.peer() as peer:
         reply = await peer.rpc(f'<action xmlns="{YANG_NS}">{backends(call)}</action>')
-        assert "compare the fingerprint" in (reply.element.findtext(f".//{{{BACKEND}}}title") or "")
+        assert "nobody known vouches" in (reply.element.findtext(f".//{{{BACKEND}}}title") or "")
         assert bmc.seen["token"] == bmc.seen["basic"] == 0
         (proposed,) = reply.element.iter(f"{{{BACKEND}}}configuration")
         told = etree.tostring(proposed, encoding="unicode")

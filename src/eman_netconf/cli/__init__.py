@@ -86,9 +86,19 @@ def parser() -> argparse.ArgumentParser:
         help="ask over the protocol whose element FILE holds, as in the configuration of a backend but without address "
         "(repeatable)",
     )
-    discover.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds for one address (default 3)")
+    discover.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds for one address and protocol (default 10)"
+    )
     discover.add_argument("--rate", type=int, default=50, metavar="N", help="addresses asked in a second (default 50)")
     discover.add_argument("--time-limit", type=float, default=300.0, metavar="S", help="seconds in all (default 300)")
+    discover.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="FINGERPRINT",
+        help="with --add: a certificate that was compared with the device's own (repeatable); without, devices whose "
+        "certificate nobody vouches for are found and not added",
+    )
     then = discover.add_mutually_exclusive_group()
     then.add_argument(
         "--config", action="store_true", help="print the <config> of an <edit-config> that would add what is new"

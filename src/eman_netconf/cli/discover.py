@@ -7,6 +7,7 @@ import asyncio
 import copy
 import sys
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -39,39 +40,68 @@ class Row:
 def main(options: argparse.Namespace) -> int:
     """Print what was found; with ``--add`` configure it. Raises CommandError."""
     request = action(options)
-    reply, added = asyncio.run(_ask(options, request))
-    text = _counts(reply)
+    trusted = {_digits(word) for word in options.trust} | {_digits(given) for given in _fingerprints(request)}
+    reply, added, left = asyncio.run(_ask(options, etree.tostring(request), trusted))
     rows = [*_rows(reply)]
     report = sys.stderr if options.config else sys.stdout
     for line in table(rows) if rows else ():
         print(line, file=report)
-    print(text, file=report)
+    for found in reply.iterfind(f"{{{BACKEND}}}found"):
+        for shown in _fingerprints(found):
+            if _digits(shown) not in trusted:
+                print(f"{_said(found, 'address')} {_said(found, 'protocol')}: its certificate is {shown}", file=report)
+    print(_counts(reply), file=report)
+    if not rows:
+        print(
+            "see whether the port is right, and who may ask there; wrong communities are met with silence", file=report
+        )
     if options.config:
         print(etree.tostring(configuration(reply), encoding="unicode", pretty_print=True), end="")
     if added:
         print(f"added: {', '.join(added)}")
+    if left:
+        print(f"not added: {', '.join(left)}; compare the certificate with the device's own, then --trust FINGERPRINT")
     return 0
 
 
-async def _ask(options: argparse.Namespace, request: bytes) -> tuple[etree._Element, list[str]]:
-    """The reply, and the names of what was added."""
+async def _ask(
+    options: argparse.Namespace, request: bytes, trusted: AbstractSet[str]
+) -> tuple[etree._Element, list[str], list[str]]:
+    """The reply, the names of what was added, and of what was not, since its certificate is not trusted."""
     async with Client(address_of(options)) as client:
         reply = await client.request(request, deadline=options.time_limit + GRACE)
+        if not options.add:
+            return reply, [], []
         config = configuration(reply)
-        names = [entry.findtext(f"{{{BACKEND}}}name") or "" for entry in config.iter(f"{{{BACKEND}}}backend")]
-        if not options.add or not names:
-            return reply, []
-        edit = _element(BASE_NS, "edit-config")
-        _element(BASE_NS, "running", _element(BASE_NS, "target", edit))
-        edit.append(config)
-        await client.request(etree.tostring(edit))
-    return reply, names
+        left: list[str] = []
+        for entry in [*config.iter(f"{{{BACKEND}}}backend")]:
+            if not {_digits(shown) for shown in _fingerprints(entry)} <= trusted:
+                left.append(_said(entry, "name"))
+                parent = entry.getparent()
+                assert parent is not None
+                parent.remove(entry)
+        names = [_said(entry, "name") for entry in config.iter(f"{{{BACKEND}}}backend")]
+        if names:
+            edit = _element(BASE_NS, "edit-config")
+            _element(BASE_NS, "running", _element(BASE_NS, "target", edit))
+            edit.append(config)
+            await client.request(etree.tostring(edit))
+    return reply, names, left
+
+
+def _fingerprints(of: etree._Element) -> list[str]:
+    """The fingerprints of certificates that settings hold, whatever the protocol."""
+    return [leaf.text or "" for leaf in of.iterfind(".//{*}fingerprint")]
+
+
+def _digits(fingerprint: str) -> str:
+    return fingerprint.replace(":", "").strip().lower()
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def action(options: argparse.Namespace) -> bytes:
+def action(options: argparse.Namespace) -> etree._Element:
     """The request for a search. Raises CommandError for what is no address and what cannot be read."""
     top = _element(YANG_NS, "action")
     place = _element(EMAN, "energy-management", top)
@@ -84,7 +114,7 @@ def action(options: argparse.Namespace) -> bytes:
         using.append(protocol)
     for name, value in (("timeout", options.timeout), ("rate", options.rate), ("time-limit", options.time_limit)):
         _element(BACKEND, name, place).text = str(value)
-    return etree.tostring(top)
+    return top
 
 
 def _where(word: str) -> etree._Element:

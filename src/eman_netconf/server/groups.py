@@ -2,8 +2,9 @@
 
 - ``monitor`` reads what is no secret, asks about the past and what would be if, and subscribes to notifications;
 - ``operate`` may also call the actions in the ``control`` containers, but correct no figures, and those on alarms;
-- ``configure`` may also correct figures, and edit, but not who may log in, the rules of access, nor the server's own
-  settings; and see the list of commits and undo them, as far as it may edit what they changed.
+- ``configure`` may also correct figures, have the server look for devices, and edit, but not who may log in, the rules
+  of access, nor the server's own settings; and see the list of commits and undo them, as far as it may edit what they
+  changed.
 
 The administrator whom the bootstrap file names needs no group (RFC 8341, recovery session).
 """
@@ -59,6 +60,7 @@ _CONTROLS = {
     "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
     "control-alarms": "/al:alarms/al:alarm-list",
 }
+_DISCOVERING = "/em:energy-management/embe:backends/embe:control"  # who may configure an address may ask there
 _BILLS = {"correct-energy": "permit", "keep-figures": "deny"}
 _KEPT = {
     "keep-users": "/sys:system/sys:authentication",
@@ -79,6 +81,7 @@ def first_rules() -> bytes:
     kept = [rules, *(_data(name, path, _WRITING, "deny") for name, path in _KEPT.items())]
     commits = _data("read-commits", "/emsrv:eman-server/emsrv:commits", "read", "permit")
     edits = _data("edit", "/", _WRITING, "permit")
+    discover = _data("discover", _DISCOVERING, "read exec", "permit")
     declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _PREFIXES.items())
     return (
         f'<config xmlns="{BASE_NS}"><nacm xmlns="{_NACM}"{declared}>'
@@ -87,7 +90,7 @@ def first_rules() -> bytes:
         f"{_list('correct', (CONFIGURE,), [correct])}{_list('figures', (OPERATE,), [figures])}"
         f"{_list(MONITOR, (MONITOR, OPERATE, CONFIGURE), (*_rpcs(_READING_RPCS), *questions))}"
         f"{_list(OPERATE, (OPERATE, CONFIGURE), controls)}"
-        f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), commits, *kept, edits))}"
+        f"{_list(CONFIGURE, (CONFIGURE,), (*_rpcs(_EDITING_RPCS), discover, commits, *kept, edits))}"
         "</nacm></config>"
     ).encode()
 
