@@ -130,7 +130,7 @@ def test_what_devices_answer(bench: Bench, outcome: Outcome, status: RequestStat
 
 
 def test_who_cannot_be_tested(bench: Bench) -> None:
-    """What is not there, takes no such order, is being tested or is low is refused in a sentence."""
+    """What is not there, takes no such order, is being tested, is low or is in use is refused in a sentence."""
     ups(bench, testable=False)
     refused = refusal(bench)
     assert (refused.tag, shown(bench, "testable")) == (ErrorTag.OPERATION_NOT_SUPPORTED, "false")
@@ -142,6 +142,10 @@ def test_who_cannot_be_tested(bench: Bench) -> None:
     tell(bench, "passed")
     bench.tell("ups", Quantity.ALARM, frozenset({"low"}), battery="b")
     assert "too low" in refusal(bench).reason
+    bench.wait(10)
+    bench.tell("ups", Quantity.ALARM, frozenset(), battery="b")
+    bench.tell("ups", Quantity.CHARGING_STATE, "discharging", battery="b")
+    assert "is in use" in refusal(bench).reason
     assert bench.commands() == []
 
 

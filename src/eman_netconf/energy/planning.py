@@ -278,6 +278,9 @@ class Planner:
             raise Refusal(f"A test of the battery {name} of {entity.id} is under way.", about, ErrorTag.IN_USE)
         if battery.spent:
             raise Refusal(f"The battery {name} of {entity.id} is too low to be tested; let it be charged first.", about)
+        if battery.charging_state == "discharging":
+            text = f"The battery {name} of {entity.id} is in use; let it be tested when it is not needed."
+            raise Refusal(text, about, ErrorTag.IN_USE)
         backend, point = battery.test.tester
         order = Order(backend, point, CommandKind.TEST_BATTERY, None, entity.id)
         target = Target(entity.id, Aspect.BATTERY, battery=name)
