@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from eman_backends.documents import TableError
 from eman_netconf.backend import Backend, Context, Misconfigured, Plugin, Settings
 
 from .backend import Modbus
 from .probe import probe
 from .settings import target
-from .tables import TableError, load, load_models
+from .tables import load, load_models
 
 
 def build(settings: Settings, context: Context) -> Backend:

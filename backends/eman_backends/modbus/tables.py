@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from eman_backends import documents
+from eman_backends.documents import TableError, parsed
 from eman_netconf.backend import Direction, Method, Quantity, Supply
 
 from .registers import FLOATS, LARGEST, SIZES, Field, Order, Space, Type
@@ -76,10 +77,6 @@ UNIMPLEMENTED = {
 
 E = TypeVar("E", bound=StrEnum)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~\-]*")
-
-
-class TableError(Exception):
-    """A table that cannot be used; the text names the file and the key."""
 
 
 class Role(StrEnum):
@@ -214,78 +211,37 @@ def load_models(folder: Path = FOLDER / "models") -> Mapping[int, Table]:
 
 def parse(name: str, content: bytes, *, sunspec: bool = False) -> Table:
     """One table. Raises TableError."""
-    try:
-        root = Node(tomllib.loads(content.decode("utf-8")), f"{name}.toml", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TableError(f"{name}.toml: {error}") from None
-    defaults = root.node("defaults")
-    root.defaults = {"sunspec": sunspec} if defaults is None else {"sunspec": sunspec, **defaults.content}
+    document = parsed(f"{name}.toml", content)
+    root = Node(document, f"{name}.toml", {"sunspec": sunspec} | document.pop("defaults", {}))
     table = _model(root, name) if sunspec else _table(root, name)
     root.done()
     return table
 
 
-class Node:
-    """A TOML table that is taken apart: what is not taken when it is done is a mistake."""
+class Node(documents.Node):
+    """One table of a document. ``defaults`` are what its fields are where they do not say."""
 
-    def __init__(self, content: Mapping[str, Any], where: str, defaults: Mapping[str, Any]) -> None:
-        self.content = dict(content)
-        self.where = where
+    def __init__(self, content: Any, where: str, defaults: Mapping[str, Any]) -> None:
+        super().__init__(content, where)
         self.defaults = defaults
 
-    def fail(self, key: str, why: str) -> TableError:
-        return TableError(f"{self.where}: {key}: {why}")
+    def _inner(self, content: Any, where: str) -> Self:
+        return type(self)(content, where, self.defaults)
 
-    def done(self) -> None:
-        for key in self.content:
-            raise self.fail(key, "is not known here")
-
-    def take(self, key: str, kind: type[Any] | tuple[type[Any], ...], what: str, default: Any = None) -> Any:
-        value = self.content.pop(key, default)
-        if value is not default and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise self.fail(key, f"{value!r} is not {what}")
-        return value
-
-    def text(self, key: str) -> str | None:
-        value: str | None = self.take(key, str, "a text")
-        return value
-
-    def need(self, key: str) -> str:
-        value = self.text(key)
-        if not value:
-            raise self.fail(key, "is missing")
-        return value
-
-    def integer(self, key: str, low: int, high: int, default: int | None = None) -> int | None:
-        value: int | None = self.take(key, int, "a whole number", default)
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int | None:
+        """A whole number within bounds."""
+        value = self.integer(key)
         if value is not None and not low <= value <= high:
             raise self.fail(key, f"{value} is not from {low} to {high}")
-        return value
+        return default if value is None else value
 
-    def decimal(self, key: str) -> Decimal | None:
-        value = self.take(key, (int, float), "a number")
-        return None if value is None else Decimal(str(value))
-
-    def member(self, key: str, kind: type[E], default: E) -> E:
-        value = self.text(key) or self.defaults.get(key, default)
-        try:
-            return kind(value)
-        except ValueError:
-            raise self.fail(key, f"{value!r} is not one of {', '.join(kind)}") from None
-
-    def node(self, key: str) -> Node | None:
-        value = self.take(key, dict, "a table")
-        return None if value is None else Node(value, f"{self.where}: {key}", self.defaults)
-
-    def nodes(self, key: str) -> list[Node]:
-        values = self.take(key, list, "a list of tables", [])
-        if not all(isinstance(value, dict) for value in values):
-            raise self.fail(key, "is a list of tables")
-        return [Node(value, f"{self.where}: {key}[{at}]", self.defaults) for at, value in enumerate(values, 1)]
+    def usual(self, key: str, kind: type[E], default: E) -> E:
+        """One of several words; where none stands, that of the defaults."""
+        return self.member(key, kind, kind(self.defaults.get(key, default)))
 
 
 def _table(root: Node, name: str) -> Table:
-    device = root.node("device") or Node({}, f"{root.where}: device", root.defaults)
+    device = root.node("device") or Node({}, f"{name}.toml: device", {})
     table = Table(
         name=name,
         title=root.need("title"),
@@ -299,8 +255,8 @@ def _table(root: Node, name: str) -> Table:
         model=device.text("model"),
         category=device.text("category"),
         current_type=device.text("current-type"),
-        most=root.integer("most", 1, MOST, MOST) or MOST,
-        gap=root.integer("gap", 0, MOST, GAP) or 0,
+        most=root.whole("most", 1, MOST, MOST) or MOST,
+        gap=root.whole("gap", 0, MOST, GAP) or 0,
     )
     device.done()
     if not table.checks:
@@ -332,10 +288,10 @@ def _model(root: Node, name: str) -> Table:
         rules=_rules(root),
         interfaces=_sections(root, "interface"),
         batteries=_sections(root, "battery"),
-        fields={} if fields is None else _fields(fields, tuple(fields.content)),
+        fields={} if fields is None else _fields(fields, tuple(fields)),
         models=tuple(models),
         single_phase=frozenset(root.take("single-phase", list, "a list of numbers of models", [])),
-        role=Role(root.member("role", Role, Role.COMMON)),
+        role=Role(root.usual("role", Role, Role.COMMON)),
         category=root.text("category"),
         current_type=root.text("current-type"),
     )
@@ -361,28 +317,28 @@ def _fields(node: Node, names: tuple[str, ...]) -> dict[str, Field]:
 
 
 def _field(node: Node) -> Field:
-    address = node.integer("address", 0, LARGEST)
+    address = node.whole("address", 0, LARGEST)
     if address is None:
         raise node.fail("address", "is missing")
-    space = node.member("space", Space, Space.HOLDING)
+    space = node.usual("space", Space, Space.HOLDING)
     bits = space in {Space.COIL, Space.DISCRETE}
-    type_ = Type.UINT16 if bits else node.member("type", Type, Type.UINT16)
-    length = node.integer("length", 1, MOST)
+    type_ = Type.UINT16 if bits else node.usual("type", Type, Type.UINT16)
+    length = node.whole("length", 1, MOST)
     if (length is None) is (type_ is Type.STRING):
         raise node.fail("length", "belongs to a string, and to nothing else")
     absent = node.take("absent", list, "a list of numbers", [])
     if not all(isinstance(value, int) for value in absent):
         raise node.fail("absent", "is a list of whole numbers")
-    if node.defaults["sunspec"] and type_ in UNIMPLEMENTED and node.content.get("counter") is not True:
+    if node.defaults["sunspec"] and type_ in UNIMPLEMENTED and node.peek("counter") is not True:
         absent = [*absent, UNIMPLEMENTED[type_]]
     made = Field(
         address,
         type_,
         space,
-        node.member("order", Order, Order.BIG),
+        node.usual("order", Order, Order.BIG),
         length or SIZES[type_],
         frozenset(absent),
-        node.integer("factor", 0, LARGEST),
+        node.whole("factor", 0, LARGEST),
     )
     if max(made.addresses) > LARGEST:
         raise node.fail("address", f"the value ends beyond register {LARGEST}")
@@ -403,17 +359,17 @@ def _check(node: Node) -> Check:
 def _sections(root: Node, kind: str) -> tuple[Section, ...]:
     made = []
     for node in root.nodes(kind):
-        name, rows = node.need("name"), node.integer("rows", 1, 256, 1) or 1
+        name, rows = node.need("name"), node.whole("rows", 1, 256, 1) or 1
         if not _NAME.fullmatch(name.replace("{row}", "1")) or ("{row}" in name) is (rows == 1):
             raise node.fail("name", f"{name!r} is no name, or has {{row}} though there is one, or lacks it")
         switch = node.node("switch")
         section = Section(
             name,
             _rules(node, battery=kind == "battery"),
-            node.member("direction", Direction, Direction.OUTLET),
+            node.usual("direction", Direction, Direction.OUTLET),
             node.text("current-type"),
             rows,
-            node.integer("step", 1, LARGEST, 1) or 1,
+            node.whole("step", 1, LARGEST, 1) or 1,
             None if switch is None else _switch(switch),
         )
         node.done()
@@ -427,7 +383,7 @@ def _sections(root: Node, kind: str) -> tuple[Section, ...]:
 
 def _switch(node: Node) -> Switch:
     field_ = _field(node)
-    on, off = node.integer("on", 0, LARGEST, 1), node.integer("off", 0, LARGEST, 0)
+    on, off = node.whole("on", 0, LARGEST, 1), node.whole("off", 0, LARGEST, 0)
     if field_.length != 1 or field_.space not in {Space.COIL, Space.HOLDING} or on == off or on is None or off is None:
         raise node.fail("address", "a switch is one coil or holding register, with two numbers that differ")
     node.done()
@@ -460,7 +416,7 @@ def _rule(node: Node) -> Rule:
             raise node.fail("counter", "belongs to energy in whole numbers")
         field_ = replace(field_, absent=field_.absent | {0})
     scale = node.decimal("scale")
-    phase = node.integer("phase", 1, 3)
+    phase = node.whole("phase", 1, 3)
     if phase is not None and quantity not in PHASED:
         raise node.fail("phase", f"{quantity} has no phases")
     signed_by = node.node("signed-by")
@@ -476,7 +432,7 @@ def _rule(node: Node) -> Rule:
         signed_by=None if signed_by is None else _field(signed_by),
         signs=signs,
         counter=counter,
-        method=node.member("method", Method, Method.DIRECT_METER),
+        method=node.usual("method", Method, Method.DIRECT_METER),
         accuracy=node.decimal("accuracy"),
         accuracy_class=node.text("accuracy-class"),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from eman_backends.documents import TableError
 from eman_backends.modbus.registers import Space
-from eman_backends.modbus.tables import TableError, load, load_models, parse
+from eman_backends.modbus.tables import load, load_models, parse
 from eman_netconf.backend import Quantity
 
 GOOD = """

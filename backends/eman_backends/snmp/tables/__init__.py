@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 
-from .document import Node, TableError
+from eman_backends.documents import TableError, parsed
+
+from .document import Node
 from .grammar import ALARMS, GENERIC, NUMBERS, PHASED, table
 from .model import (
     Attribute,
@@ -101,9 +101,10 @@ def available(directory: Path, complain: Callable[[str], None]) -> Mapping[str, 
 def read(path: Path) -> Table:
     """One table. Raises TableError."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise TableError(f"{path.name}: {error}") from None
+    document = parsed(path.name, content)
     return table(Node(document, path.name, str(document.get("base", ""))), path.stem)
 
 

@@ -1,66 +1,28 @@
-"""A TOML table that is read key by key; every mistake is named with its file and key."""
+"""A table of SNMP, read key by key: OIDs that go on from a base, numbers that devices give, templates of names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Self
+
+from eman_backends import documents
 
 from .model import Oid
 
 _OID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*|\{index\}|\{[1-9]\}))+")
 _TEMPLATE = re.compile(r"[A-Za-z0-9]?(?:[A-Za-z0-9._~\-]|\{(?:[a-z]+|[1-9])\})*")
-E = TypeVar("E", bound=StrEnum)
 
 
-class TableError(Exception):
-    """A table that cannot be used; the text names the file and the key."""
-
-
-class Node:
-    """One table of a document; what nobody asked for is an error."""
+class Node(documents.Node):
+    """One table of a document; OIDs in it go on from ``base``."""
 
     def __init__(self, content: Any, where: str, base: str) -> None:
-        if not isinstance(content, dict):
-            raise TableError(f"{where}: must be a table")
-        self._content = dict(content)
-        self._where = where
+        super().__init__(content, where)
         self._base = base
 
-    def fail(self, key: str, text: str) -> TableError:
-        """What is wrong at a key, to be raised."""
-        return TableError(f"{self._where}: {key}: {text}")
-
-    def done(self) -> None:
-        """Raise when a key is left that means nothing here."""
-        if self._content:
-            raise TableError(f"{self._where}: {', '.join(sorted(self._content))}: is not known here")
-
-    def __iter__(self) -> Iterator[str]:
-        """The keys that nobody asked for yet."""
-        return iter(tuple(self._content))
-
-    def take(self, key: str, kind: type | tuple[type, ...], what: str, default: Any = None) -> Any:
-        """The value of a key, of a kind; a truth is no number here."""
-        if key not in self._content:
-            return default
-        value = self._content.pop(key)
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise self.fail(key, f"{value!r} is not {what}")
-        return value
-
-    def text(self, key: str) -> str | None:
-        value: str | None = self.take(key, str, "a text")
-        return value
-
-    def need(self, key: str) -> str:
-        value = self.text(key)
-        if not value:
-            raise self.fail(key, "is missing")
-        return value
+    def _inner(self, content: Any, where: str) -> Self:
+        return type(self)(content, where, self._base)
 
     def oid(self, key: str) -> Oid | None:
         value = self.text(key)
@@ -82,23 +44,6 @@ class Node:
             raise self.fail(key, f"{value!r} is not an OID")
         return full
 
-    def integer(self, key: str) -> int | None:
-        value: int | None = self.take(key, int, "a whole number")
-        return value
-
-    def decimal(self, key: str) -> Decimal | None:
-        value = self.take(key, (int, Decimal), "a number")
-        return None if value is None else Decimal(value)
-
-    def member(self, key: str, kind: type[E], default: E) -> E:
-        value = self.text(key)
-        if value is None:
-            return default
-        try:
-            return kind(value)
-        except ValueError:
-            raise self.fail(key, f"{value!r} is not one of {', '.join(kind)}") from None
-
     def integers(self, key: str) -> frozenset[int] | None:
         values = self.take(key, list, "a list of whole numbers")
         if values is None:
@@ -119,27 +64,11 @@ class Node:
             raise self.fail(key, f"{value!r} is not a name with {{index}}, {{1}}, {{2}} for the row's index")
         return value
 
-    def node(self, key: str) -> Node | None:
-        value = self.take(key, dict, "a table")
-        return None if value is None else Node(value, f"{self._where}: {key}", self._base)
-
     def text_or_node(self, key: str) -> str | Node | None:
-        return self.text(key) if isinstance(self._content.get(key), str) else self.node(key)
+        return self.text(key) if isinstance(self.peek(key), str) else self.node(key)
 
     def number_or_node(self, key: str) -> Decimal | Node | None:
-        return self.node(key) if isinstance(self._content.get(key), dict) else self.decimal(key)
-
-    def nodes(self, key: str) -> list[Node]:
-        values = self.take(key, list, "a list of tables", [])
-        return [Node(value, f"{self._where}: {key}[{number}]", self._base) for number, value in enumerate(values, 1)]
-
-    def each(self, key: str, make: Callable[[Node], Any]) -> tuple[Any, ...]:
-        """What is made of each table of a list; nothing may be left of them."""
-        made = []
-        for node in self.nodes(key):
-            made.append(make(node))
-            node.done()
-        return tuple(made)
+        return self.node(key) if isinstance(self.peek(key), dict) else self.decimal(key)
 
     def words(self, key: str, kind: type | None = None) -> dict[int, Any] | None:
         """A map from the device's numbers; TOML has only texts as keys."""
