@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "eman_netconf"
 BACKENDS = "eman_backends"
-SHARED = ("documents", "names")  # of the backends
+SHARED = ("authorities", "documents", "names")  # of the backends
 
 
 def table() -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
+from eman_backends.authorities import trusting
 from eman_backends.names import reached
 from eman_netconf.backend import OutcomeUnknown, Refused, Unavailable
 
@@ -250,7 +251,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
         return context
     try:
-        return ssl.create_default_context(cafile=tls.ca_file)
+        return trusting(tls.ca_file)
     except OSError as error:
         why = "" if isinstance(error, ssl.SSLError) else f": {_why(error)}"
         raise ConnectionError(f"the file {tls.ca_file} has no certificates{why}") from error

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from eman_backends.authorities import trusting
 from eman_backends.names import addresses
 from eman_netconf.backend import Unavailable
 
@@ -191,8 +192,8 @@ class Http:
         if target.ca_file is None or not target.encrypted:
             return True
         try:  # in a thread, since reading certificates takes its time
-            return await asyncio.to_thread(ssl.create_default_context, cafile=target.ca_file)
-        except (OSError, ssl.SSLError) as error:
+            return await asyncio.to_thread(trusting, target.ca_file)
+        except OSError as error:
             why = "there are none" if isinstance(error, ssl.SSLError) else _cause(error)
             raise Unreadable(f"no certificates of authorities can be read in {target.ca_file}: {why}") from error
 
