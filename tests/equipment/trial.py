@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import cycle, islice
-from statistics import quantiles
+from statistics import median, quantiles
 
 import pytest
 from lxml import etree
@@ -84,6 +84,7 @@ class Trial:
     faults: Counter[Fault] = field(default_factory=Counter)
     outages: Counter[str] = field(default_factory=Counter)  # of a backend, that the server told as such
     orders: Counter[str] = field(default_factory=Counter)  # by how they ended
+    reached: dict[str, list[float]] = field(default_factory=dict)  # by device, seconds from an order to its reading
     errors: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)  # seconds that small questions took
     heard: list[tuple[str, str]] = field(default_factory=list)  # backend, and what was told of it
@@ -162,7 +163,7 @@ class Trial:
             return ""
         places, states = takes
         wish = Wish(device.name, self.chance.choice(places), self.chance.choice(states))
-        before = device.front.orders
+        before, begun = device.front.orders, time.perf_counter()
         try:
             wish.give(session)
         except RPCError as error:
@@ -177,6 +178,7 @@ class Trial:
             if isinstance(device, Pdu):
                 device.obey()
             self.until(lambda: wish.status(session) == "reached", lambda: f"{wish} is {wish.status(session)}")
+            self.reached.setdefault(device.name, []).append(time.perf_counter() - begun)
             wish.release(session)
         if not least <= device.front.orders - before <= 1:
             self.errors.append(f"{wish} was sent {device.front.orders - before} times")
@@ -283,6 +285,8 @@ class Trial:
             f"seed {self.seed}: " + ", ".join(f"{count} {fault}" for fault, count in sorted(self.faults.items())),
             f"told {len(self.heard)} times of backends, of {sum(self.outages.values())} outages at least",
             "orders: " + ", ".join(f"{count} {how}" for how, count in sorted(self.orders.items())),
+            "from an order to its reading, in the middle: "
+            + ", ".join(f"{name} {1000 * median(took):.0f} ms" for name, took in sorted(self.reached.items())),
             f"{self.slowest[1]} took longest to be right again: {self.slowest[0]:.1f} s",
             f"{len(self.energies)} energies, looked at {self.looks} times",
             f"{len(self.waits)} small questions of {middle:.0f} ms, 99 of 100 within {most:.0f} ms",
