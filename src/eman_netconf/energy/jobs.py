@@ -26,7 +26,7 @@ _PATIENCE = 5.0  # seconds a wait between stages may last before the one who ask
 #: Seconds beyond a command's deadline until its outcome counts as unknown. A net: whoever carries it out tells in time,
 #: but by real time, and the time of a simulated site may run forty times as fast.
 _GRACE = 300.0
-_DEADLINE = 5.0  # seconds a command may take where the backend's timeout is not known
+_DEADLINE = 15.0  # seconds a command may take where the backend's timeout is not known
 
 _INPUTS: Mapping[Outcome, Input] = {
     Outcome.ACCEPTED: Input.ACCEPTED,

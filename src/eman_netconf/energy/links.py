@@ -80,7 +80,7 @@ class Link:
         self.failures = 0
         self.poll_duration: float | None = None
         self.poll_interval = _DEFAULT_INTERVAL
-        self.timeout = 5.0
+        self.timeout = 15.0
         self.enabled = True
         self.lost = False  # backend-unreachable was sent, backend-recovered not yet
         self.unusable = False  # as it is configured, nothing can be tried
@@ -111,7 +111,7 @@ class Link:
         interval = config.get(self._nodes.poll_interval) if config is not None else None
         timeout = config.get(self._nodes.timeout) if config is not None else None
         self.poll_interval = float(interval) if isinstance(interval, str) else _DEFAULT_INTERVAL
-        self.timeout = float(timeout) if isinstance(timeout, str) else 5.0
+        self.timeout = float(timeout) if isinstance(timeout, str) else 15.0
         self.enabled = config is not None and config.get(self._nodes.enabled) != "false"
 
     @property
