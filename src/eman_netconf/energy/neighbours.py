@@ -123,7 +123,8 @@ class Neighbours:
 def far_end(near: Interface, entity: Entity, word: str | None) -> End | None:
     """Where a cable from ``near`` ends at ``entity``, whose own ``word`` for it was heard; None where no power can go.
 
-    That is the interface of that name. An outlet else feeds the only inlet there is, or one that only the wire knows.
+    That is the interface of that name. An outlet else feeds the only inlet there is, or where none is known one that
+    only the wire knows. Who has several, as servers have, is not fed by the port that hears him.
     """
     named = _called(entity, word) if word else None
     if near.built_as is Direction.INLET:
@@ -131,8 +132,8 @@ def far_end(near: Interface, entity: Entity, word: str | None) -> End | None:
     if named is not None:
         return named.end if named.built_as is not Direction.OUTLET else None
     inlets = [face for face in entity.interfaces.values() if face.built_as is Direction.INLET]
-    if len(inlets) == 1:
-        return inlets[0].end
+    if inlets:
+        return inlets[0].end if len(inlets) == 1 else None
     return End(entity.id, fit_name(word or "", 64) or _INLET)
 
 
