@@ -23,6 +23,7 @@ from tests.conformance.conftest import (
     one,
     set_state,
     texts,
+    try_battery,
 )
 from tests.conformance.installed import prepare
 from tests.conformance.talking import BASE
@@ -229,6 +230,7 @@ def test_operators_control_and_do_not_edit(users: Users) -> None:
     bob = users["bob"]
     assert "pdu-a" in texts(bob, f"{ENTITIES}/eman:id")
     assert set_state(bob, "srv-07", "dmtf-on").findtext("{*}request-id") is not None
+    assert try_battery(bob, "ups-1", "string-1").findtext("{*}request-id") is not None
     denied(lambda: edit(bob, role("pdu-a", "mine")))
 
 

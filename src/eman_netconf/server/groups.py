@@ -22,6 +22,7 @@ _PREFIXES = {
     "al": "urn:ietf:params:xml:ns:yang:ietf-alarms",
     "sys": "urn:ietf:params:xml:ns:yang:ietf-system",
     "em": "urn:eman:yang:eman-entity",
+    "embat": "urn:eman:yang:eman-battery",
     "embe": "urn:eman:yang:eman-backend",
     "emgrp": "urn:eman:yang:eman-group",
     "empi": "urn:eman:yang:eman-power-interface",
@@ -56,6 +57,7 @@ _CORRECTING = "/em:energy-management/em:entities/em:entity/em:control/emser:corr
 _CONTROLS = {
     "control-entities": "/em:energy-management/em:entities/em:entity/em:control",
     "control-supplies": "/em:energy-management/em:entities/em:entity/empi:power-interface/empi:control",
+    "control-batteries": "/em:energy-management/em:entities/em:entity/embat:battery/embat:control",
     "control-groups": "/em:energy-management/emgrp:groups/emgrp:group/emgrp:control",
     "control-backends": "/em:energy-management/embe:backends/embe:backend/embe:control",
     "control-alarms": "/al:alarms/al:alarm-list",
