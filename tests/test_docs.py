@@ -9,9 +9,16 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from eman_netconf.cli import parser
+from eman_netconf.errors import RpcError
+from eman_netconf.safexml import parse
 from eman_netconf.server import config
+from eman_netconf.yang.instance import read_inner
+from eman_netconf.yang.schema import Schema
+from eman_netconf.yang.tree import Step
+from tests.test_examples import find_action
 from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +30,17 @@ PAGES = sorted(
 )
 OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+EMAN, BACKEND = "urn:eman:yang:eman-entity", "urn:eman:yang:eman-backend"
+_BACKENDS = (
+    f'<data><energy-management xmlns="{EMAN}"><backends xmlns="{BACKEND}">{{}}</backends></energy-management></data>'
+)
+#: where a document stands that is shown without its surroundings, by how it begins
+WAYS = {
+    "<backend": _BACKENDS,
+    "<snmp": _BACKENDS.format("<backend><name>one</name>{}</backend>"),
+    "<simulated": _BACKENDS.format("<backend><name>one</name>{}</backend>"),
+}
 
 
 def named(path: Path) -> str:
@@ -84,6 +102,26 @@ def test_commands_are_understood(page: Path) -> None:
         if re.match(r"\S*eman-netconf ", line):
             words = shlex.split(line, comments=True)
             assert parser().parse_args(words[1:]).verb == words[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_documents_are_of_the_models(page: Path, schema: Schema) -> None:
+    """What a page shows in XML, but for operations, has the nodes and values that the models know."""
+    for block in blocks(page.read_text(encoding="utf-8"), "xml"):
+        root = parse(WAYS.get(re.split(r"[\s>]", block, maxsplit=1)[0], "<data>{}</data>").format(block).encode())
+        (shown,) = root[:1]
+        kind = etree.QName(shown)
+        errors: list[RpcError] = []
+        if kind.localname == "action":
+            path, element, action = find_action(shown, schema.root)
+            read_inner(element, action.child("input"), schema, path=(*path, Step(action)), errors=errors)
+            below = element.getparent()
+            assert below is not None
+            below.remove(element)
+            root = shown
+        if (kind.namespace, kind.localname) not in schema.rpcs:
+            read_inner(shown if kind.localname == "config" else root, schema.root, schema, errors=errors)
+        assert [str(error) for error in errors] == [], block
 
 
 def test_the_bootstrap_file_is_as_described() -> None:
