@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -222,6 +225,33 @@ async def test_names_are_resolved_once(
     async with serving(tmp_path / "state", schema, installed=installed) as server, server.peer() as peer:
         reply = await peer.rpc(discover("<address>localhost</address>" + using(rack.port), timeout=1))
     assert "127.0.0.1" in texts(reply, "found/address")
+
+
+async def test_dead_names_take_no_threads_from_others(
+    tmp_path: Path, schema: Schema, rack: Rack, installed: Mapping[str, Installed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody answers for the names of a search, threads are free for others."""
+    over, asked, loop = threading.Event(), asyncio.Semaphore(0), asyncio.get_running_loop()
+    real = socket.getaddrinfo
+
+    def silent(host: Any, *rest: Any, **more: Any) -> Any:
+        if not str(host).endswith(".example"):
+            return real(host, *rest, **more)
+        loop.call_soon_threadsafe(asked.release)
+        over.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    names = "".join(f"<address>{number}.example</address>" for number in range(100))
+    try:
+        async with serving(tmp_path / "state", schema, installed=installed) as server, server.peer() as peer:
+            peer.ask(discover(names + using(rack.port)))
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(16):
+                    await asked.acquire()
+                assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        over.set()
 
 
 async def test_only_whom_a_rule_permits(

@@ -7,6 +7,7 @@ import logging
 import random
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -30,7 +31,7 @@ T = TypeVar("T")
 Departed = Callable[[], Awaitable[None]]  # returns when the client has gone
 
 AT_ONCE = 64  # addresses
-_NAMES_AT_ONCE = 16
+_NAMES_AT_ONCE = 16  # in threads of their own: dead names hold them long, and those of the loop are for everybody
 
 
 class Discovery:
@@ -43,6 +44,7 @@ class Discovery:
         self._directory = state / "backends"
         self._backend = schema.find("eman-entity:energy-management/eman-backend:backends/backend")
         self._searching = False
+        self._threads = ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="discover")
 
     async def find(self, search: Search, departed: Departed) -> Findings:
         """As ``Finder.find``."""
@@ -59,7 +61,8 @@ class Discovery:
                 for question in questions:
                     question.context.log.addFilter(question.mask)
                     stack.callback(question.context.log.removeFilter, question.mask)
-                return await _until(_Sweep(search, questions, self._vault), search.time_limit, departed)
+                sweep = _Sweep(search, questions, self._vault, self._threads)
+                return await _until(sweep, search.time_limit, departed)
         finally:
             self._searching = False
 
@@ -127,10 +130,11 @@ class _Question:
 class _Sweep:
     """One search under way."""
 
-    def __init__(self, search: Search, questions: Sequence[_Question], vault: Vault) -> None:
+    def __init__(self, search: Search, questions: Sequence[_Question], vault: Vault, threads: Executor) -> None:
         self._search = search
         self._questions = questions
         self._vault = vault
+        self._threads = threads  # for looking up names
         self._addresses: list[Address] = list(search.addresses)
         self._next = 0  # the place of the address that is asked next
         self._due = 0.0  # by the loop's time, when it may be
@@ -156,18 +160,9 @@ class _Sweep:
 
     async def _resolve(self) -> None:
         """Every name becomes the addresses it has now, and is not looked up again. Raises RpcError."""
-        turns = asyncio.Semaphore(_NAMES_AT_ONCE)
         loop = asyncio.get_running_loop()
-
-        async def look_up(name: str) -> list[Address]:
-            async with turns:
-                try:
-                    known = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-                except (OSError, UnicodeError):
-                    return []
-            return [ip_address(place[0]) for *_, place in known]
-
-        resolved = await asyncio.gather(*map(look_up, self._search.names))
+        looking_up = (loop.run_in_executor(self._threads, _known_as, name) for name in self._search.names)
+        resolved = await asyncio.gather(*looking_up)
         here = self._search.path[:-1]
         lost = [name for name, addresses in zip(self._search.names, resolved, strict=True) if not addresses]
         if lost:
@@ -238,6 +233,15 @@ class _Sweep:
             finding.model,
             finding.foreign_ids,
         )
+
+
+def _known_as(name: str) -> list[Address]:
+    """The addresses of a name; none where it has none."""
+    try:
+        known = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [ip_address(place[0]) for *_, place in known]
 
 
 def _items(data: Data) -> tuple[str, ...]:
