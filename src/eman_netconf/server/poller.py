@@ -201,6 +201,7 @@ class Link:
         self._mask = Mask(config.secrets)
         context.log.addFilter(self._mask)
         self._told = False  # that it failed is in the log, and no pass has worked since
+        self._bug = ""  # how it failed unexpectedly since then
         self._read_at = -math.inf  # by the loop's time
         self._inventory: Inventory | None = None  # by which commands that wait were planned; None = one remembered
         self._anew_at = -math.inf  # by the loop's time, when it was opened anew because the inventory was
@@ -335,7 +336,7 @@ class Link:
             return False
         if self._told:
             log.info("backend %s: answers again", self.config.name)
-        self._told, self._error = False, None
+        self._told, self._error, self._bug = False, None, ""
         self._outdated = result.outdated
         self._receiver.readings(self.config.name, result)
         self._step(Happening.ANSWERED, duration=self._clock.now().mono - started)
@@ -451,7 +452,11 @@ class Link:
             return  # cut short by us
         text = f"{doing}: {self._said(error)}"
         if not isinstance(error, (BackendError, TimeoutError)):
-            log.error("backend %s: %s failed unexpectedly", self.config.name, doing, exc_info=self._mask.veiled(error))
+            bug = f"{doing}: {type(error).__name__}"  # without its text, in which a device may have its word
+            if bug != self._bug:
+                told = "backend %s: %s failed unexpectedly"
+                log.error(told, self.config.name, doing, exc_info=self._mask.veiled(error))
+            self._bug = bug
         elif not self._told:
             log.warning("backend %s: %s", self.config.name, text)
         self._told, self._error = True, text
