@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from eman_backends.modbus.tests.counterparts import Device, eastron
 from eman_netconf.cli import run
 from eman_netconf.cli.offline import edit, opened
 from eman_netconf.server import config
@@ -99,6 +100,26 @@ def test_every_backend_in_trouble_is_found(process: Process, capsys: pytest.Capt
     assert "no answer" in checked.failures[0]
     assert "misconfigured" in checked.failures[1]
     assert {"ok       backend srv: reachable", "ok       backend off: not enabled"} <= set(checked.lines)
+
+
+def test_what_a_backend_doubts_is_told(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    """A device that can be read, and does not look like what it is configured to be, is a warning."""
+    meter = Device({1: eastron(0x0070, {0: 230.0, 12: 900.0, 70: 50.0})})  # of three phases
+    try:
+        configure(
+            process,
+            backends(
+                '<backend><name>meter</name><modbus xmlns="urn:eman:yang:eman-backend-modbus">'
+                f"<address>127.0.0.1</address><port>{meter.port}</port><unit><id>1</id><table>eastron-sdm120</table></unit></modbus></backend>"
+            ),
+        )
+        checked = Checked(process, capsys)
+    finally:
+        meter.close()
+    assert checked.status == 0
+    (warning,) = [line for line in checked.lines if "backend meter" in line]
+    assert warning.startswith("warning  backend meter: reachable, but ")
+    assert "is eastron-sdm120 its register map?" in warning
 
 
 def test_another_secret_key_is_found(process: Process, capsys: pytest.CaptureFixture[str]) -> None:

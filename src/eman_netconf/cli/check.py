@@ -160,26 +160,47 @@ def _check_backends(report: _Report, running: Inner, found: Mapping[str, Install
     enabled = {name: entry for name, entry in configured.items() if entry.enabled}
     for name in configured.keys() - enabled.keys():
         report.ok(f"backend {name}: not enabled")
-    for name, problem in asyncio.run(_reach_all(enabled, found, state)):
-        if problem is None:
+    for name, problem, doubts in asyncio.run(_reach_all(enabled, found, state)):
+        mask = Mask(enabled[name].secrets)
+        if problem is not None:
+            report.fail(f"backend {name}: {mask.text(problem)}")
+        elif not doubts:
             report.ok(f"backend {name}: reachable")
-        else:
-            report.fail(f"backend {name}: {Mask(enabled[name].secrets).text(problem)}")
+        for doubt in doubts if problem is None else ():
+            report.warn(f"backend {name}: reachable, but {mask.text(doubt)}")
 
 
 async def _reach_all(
     configured: Mapping[str, BackendConfig], found: Mapping[str, Installed], state: Path
-) -> list[tuple[str, str | None]]:
+) -> list[tuple[str, str | None, list[str]]]:
+    """Of each backend why it cannot be read, or None, and what it warns of."""
     turns = asyncio.Semaphore(50)
 
-    async def one(entry: BackendConfig) -> tuple[str, str | None]:
-        async with turns:
-            return entry.name, await _reach(entry, found, state)
+    async def one(entry: BackendConfig) -> tuple[str, str | None, list[str]]:
+        heard = _Heard()
+        log = logging.getLogger(f"eman_netconf.check.{entry.name}")
+        log.addHandler(heard)
+        try:
+            async with turns:
+                return entry.name, await _reach(entry, found, state, log), heard.warnings
+        finally:
+            log.removeHandler(heard)
 
     return await asyncio.gather(*(one(entry) for entry in configured.values()))
 
 
-async def _reach(entry: BackendConfig, found: Mapping[str, Installed], state: Path) -> str | None:
+class _Heard(logging.Handler):
+    """Keeps what is warned of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.warnings.append(record.getMessage())
+
+
+async def _reach(entry: BackendConfig, found: Mapping[str, Installed], state: Path, log: logging.Logger) -> str | None:
     """None when the device answers, else why not."""
     if entry.fault is not None:
         return entry.fault
@@ -190,7 +211,7 @@ async def _reach(entry: BackendConfig, found: Mapping[str, Installed], state: Pa
         clock=Clock().now,
         random=random.Random(0),  # noqa: S311 - guards nothing
         directory=state / "backends" / entry.protocol,
-        log=logging.getLogger("eman_netconf.check"),
+        log=log,
     )
     try:
         backend: Backend = found[entry.protocol].plugin.build(entry.settings, context)
