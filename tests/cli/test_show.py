@@ -14,7 +14,7 @@ import pytest
 from lxml import etree
 
 from eman_netconf.cli import run
-from eman_netconf.cli.show import Line, read, tree
+from eman_netconf.cli.show import Line, interfaces, read, tree
 from eman_netconf.yang.schema import Schema
 from tests.server.running import PASSWORD, Serving, backends, edited, link_until, serving, simulated
 
@@ -236,3 +236,15 @@ def test_a_battery_tells_what_deserves_attention() -> None:
         <test><result>failed</result></test></battery></entity>"""
     )
     assert read(entity).batteries == ["b 31.0 %, discharging, 13 min left, test failed, !low, !aging"]
+
+
+def test_a_wish_that_is_not_so_yet_is_told() -> None:
+    """An outlet that is on and was told to go off says both, and how that goes; one that is as wished says it once."""
+    outlet = """<power-interface xmlns="urn:eman:yang:eman-power-interface"><name>{}</name><direction>outlet</direction>
+        <supply><oper-state>{}</oper-state><request><state>off</state><status>pending</status></request></supply>
+        </power-interface>"""
+    entity = etree.fromstring(
+        f'<entity xmlns="urn:eman:yang:eman-entity"><id>pdu</id>{outlet.format("a", "on")}{outlet.format("b", "off")}'
+        "</entity>"
+    )
+    assert list(interfaces(read(entity), "")) == ["a  outlet  on (off wanted, pending)", "b  outlet  off"]

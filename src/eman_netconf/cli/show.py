@@ -27,7 +27,8 @@ _FILTER = f"""<energy-management xmlns="{EMAN}"><entities><entity>
 <battery xmlns="urn:eman:yang:eman-battery"><name/><charge-percent/><charging-state/><runtime-remaining/>
 <alarm><active/></alarm><test><result/></test></battery>
 <power-interface xmlns="urn:eman:yang:eman-power-interface"><name/><label/><direction/><power-available/>
-<supply><oper-state/></supply><power xmlns="urn:eman:yang:eman-measurement"><active/><method/></power>
+<supply><oper-state/><request><state/><status/></request></supply>
+<power xmlns="urn:eman:yang:eman-measurement"><active/><method/></power>
 <neighbour><name/></neighbour><connected-to><entity/><interface/><peer-role/></connected-to></power-interface>
 </entity></entities><backends xmlns="urn:eman:yang:eman-backend"><backend><name/>
 <link><state/><state-since/><last-error/></link></backend></backends></energy-management>""".encode()
@@ -154,10 +155,14 @@ def _interface(item: etree._Element) -> Interface:
     wires = item.iterfind("{*}connected-to")
     peers = [f"{_text(wire, 'entity')}/{_text(wire, 'interface')}" for wire in wires]
     neighbour = _text(item, "neighbour/name")
+    supply = _text(item, "supply/oper-state") or {"false": "no power"}.get(_text(item, "power-available") or "")
+    wish = _text(item, "supply/request/state")
+    if wish is not None and wish != supply:
+        supply = f"{supply or '?'} ({wish} wanted, {_text(item, 'supply/request/status') or '?'})"
     return Interface(
         name=_text(item, "name") or "",
         direction=_text(item, "direction"),
-        supply=_text(item, "supply/oper-state") or {"false": "no power"}.get(_text(item, "power-available") or ""),
+        supply=supply,
         label=_text(item, "label"),
         peers=peers or ([f'"{neighbour}"'] if neighbour else []),
         **_power(item),
