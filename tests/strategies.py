@@ -15,6 +15,9 @@ from eman_netconf.yang.schema import Choice, Kind, SchemaNode
 from eman_netconf.yang.tree import Data, Inner, ListNode, Opaque
 from eman_netconf.yang.types import TypeFault, YangType
 
+# Hypothesis writes out what a strategy is given: a node is shown by its path, not with all that hangs on it
+SchemaNode._repr_pretty_ = lambda self, printer, cycle: printer.text(repr(self))
+
 # what printing and parsing find hardest stands first
 TEXT = st.one_of(
     st.sampled_from(["", " ", "&<>\"']]>", "a\r\nb\t", "<!-- x -->", "𝄞é☃", "xmlns:a='b'"]),

@@ -140,6 +140,6 @@ def test_text_that_xml_cannot_hold(schema: Schema, text: str) -> None:
 def test_escaping(text: str) -> None:
     """Escaped text is read back unchanged, in content and in attributes, where XML can hold it."""
     element = etree.fromstring(b'<a b="%b">%b</a>' % (escape_attribute(text), escape(text)))
-    expected = escape(text).decode().replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+    expected = escape(text).decode().replace("&#13;", "\r").replace("&lt;", "<").replace("&gt;", ">")
 
-    assert (element.text or "") == element.get("b") == expected.replace("&#13;", "\r")
+    assert (element.text or "") == element.get("b") == expected.replace("&amp;", "&")
