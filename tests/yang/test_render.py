@@ -13,6 +13,7 @@ from eman_netconf.yang.instance import read_inner
 from eman_netconf.yang.render import data_bytes, escape, escape_attribute, to_bytes
 from eman_netconf.yang.schema import Kind, Schema, SchemaNode
 from eman_netconf.yang.tree import Inner, ListNode, Opaque, make_inner
+from tests.strategies import _values as values
 from tests.strategies import instances
 
 ENTITIES = "/eman-entity:energy-management/entities/entity"
@@ -38,6 +39,15 @@ def nodes(schema: Schema) -> list[SchemaNode]:
     for node in schema.root.descendants():
         found += [child for action in node.actions.values() for child in action.children.values()]
     return found
+
+
+def test_values_of_every_type_can_be_made(schema: Schema) -> None:
+    """No test with generated data misses a leaf for want of a sample of its type."""
+    leaves = [leaf for node in nodes(schema) for leaf in (node, *node.descendants()) if leaf.type is not None]
+    assert len(leaves) > 300
+    for leaf in leaves:
+        assert leaf.type is not None
+        values(leaf.type).validate()
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None, max_examples=200)
